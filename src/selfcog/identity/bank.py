@@ -5,7 +5,7 @@ questions; ``{name}`` is filled when rows are generated. Everything here is retu
 alternatives expanded and its slots still open; `fill_slots` fills them in one pass.
 
 Every question belongs to a family (one wording template) and every family to one split, so that
-no wording is both learnt and measured. bank/README.md describes the line types.
+no wording is both learnt and measured. The line types are those of _LINE_READERS.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any, Literal
 
@@ -250,7 +250,7 @@ def languages() -> tuple[str, ...]:
     return (*first, *sorted(found.difference(first)))
 
 
-@lru_cache(maxsize=None)
+@cache
 def load_bank(language: str) -> Bank:
     """Read bank/<language>.jsonl. The result is shared: do not change it.
 
@@ -274,6 +274,10 @@ def read_bank(text: str, language: str, source: str) -> Bank:
             _LINE_READERS[row["type"]](bank, row)
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{source}:{number}: {type(error).__name__}: {error}") from error
+    used = {family.intent for family in bank._families} | set(bank._answers)
+    if used != set(bank.asks):
+        odd = ", ".join(sorted(used ^ set(bank.asks)))
+        raise DataError(f"{source}: intents without a declaration, or without questions: {odd}")
     return bank
 
 
@@ -282,12 +286,8 @@ def _read_questions(bank: Bank, row: dict[str, Any]) -> None:
         raise ValueError(f"split {row['split']!r} is not one of {SPLITS}")
     if any(family.name == row["family"] for family in bank._families):
         raise ValueError(f"family {row['family']!r} occurs twice")
-    if row["intent"] not in bank.asks:
-        raise ValueError(f"intent {row['intent']!r} is not declared above")
     bank._families.append(
-        _Family(
-            row["family"], row["intent"], row["split"], row["register"], tuple(row["patterns"])
-        )
+        _Family(row["family"], row["intent"], row["split"], row["register"], tuple(row["patterns"]))
     )
 
 
