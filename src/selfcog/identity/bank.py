@@ -259,7 +259,7 @@ def load_bank(language: str) -> Bank:
     if language not in languages():
         known = ", ".join(languages())
         raise ConfigError(f"there is no identity bank for language {language!r}; known: {known}")
-    path = resources.files(__package__).joinpath("bank", f"{language}.jsonl")
+    path = resources.files(__package__).joinpath("bank").joinpath(f"{language}.jsonl")
     return read_bank(path.read_text(encoding="utf-8"), language, f"bank/{language}.jsonl")
 
 
