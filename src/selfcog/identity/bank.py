@@ -309,7 +309,9 @@ def _read_smalltalk(bank: Bank, row: dict[str, Any]) -> None:
 
 
 def _read_prelude(bank: Bank, row: dict[str, Any]) -> None:
-    turns = tuple(Message(role, content, train=False) for role, content in row["messages"])
+    turns = tuple(
+        Message(role, content, train=role != "assistant") for role, content in row["messages"]
+    )
     bank.preludes = (*bank.preludes, turns)
 
 
