@@ -1,0 +1,343 @@
+"""The settings of every command: names, types, bounds, defaults and what they mean.
+
+A flag, a YAML key, a line of ``--help`` and a row of docs/flags.md all come from a field here.
+``SftConfig`` is a tree of sections; leaf names are unique, so flags stay flat.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from selfcog.config.base import Config, Count, DType
+from selfcog.config.schema_use import DemoConfig, ExportConfig, InferConfig
+
+__all__ = [
+    "AdapterSection",
+    "DataSection",
+    "DemoConfig",
+    "ExportConfig",
+    "IdentitySection",
+    "InferConfig",
+    "ModelSection",
+    "OutputSection",
+    "SftConfig",
+    "TrainSection",
+]
+
+# Examples per optimiser step when nothing else is asked for: ms-swift's rule, kept so that the
+# same command takes the same number of steps.
+DEFAULT_EXAMPLES_PER_STEP = 16
+
+
+class ModelSection(Config):
+    """The model to start from."""
+
+    model: str = Field(min_length=1)
+    """A checkpoint folder, a hub id (org/name), or "embedded" for the model that ships along."""
+
+    model_type: str | None = None
+    """A name for the architecture; only recorded, the checkpoint says what it is."""
+
+    model_revision: str | None = None
+    """Branch, tag or commit of a hub id."""
+
+    template: str | None = None
+    """Recorded only: conversations are always written with the checkpoint's own chat template."""
+
+    torch_dtype: DType = "auto"
+    """Number format of the weights; auto: bfloat16 on hardware that has it, float32 on a CPU."""
+
+    trust_remote_code: bool = False
+    """Run Python code that comes with the checkpoint."""
+
+    attn_impl: str | None = None
+    """Attention kernel by its transformers name: sdpa, eager, flash_attention_2 …"""
+
+    system: str | None = None
+    """System prompt of all rows without one; not given: the template's default; '': none."""
+
+
+class IdentitySection(Config):
+    """Who the model is to be."""
+
+    model_name: tuple[str, ...] = ()
+    """The model's name: Chinese, then English; one value serves both."""
+
+    model_author: tuple[str, ...] = ()
+    """Who made it: Chinese, then English; further words join the English one."""
+
+    aliases: tuple[str, ...] = ()
+    """Other names that the model may be called by."""
+
+    version: str | None = None
+    """A version for the answers, as text."""
+
+    based_on: str | None = None
+    """The base model, disclosed in the answers when given."""
+
+    website: str | None = None
+    """A web address for the answers."""
+
+    license: str | None = None
+    """A licence for the answers."""
+
+    contact: str | None = None
+    """How to reach the author, for the answers."""
+
+    self_cognition_sample: int = Field(default=0, ge=0)
+    """Number of identity rows to make from the question bank."""
+
+    self_cognition_file: tuple[str, ...] = ()
+    """Identity rows of your own; {{NAME}} and {{AUTHOR}} in them are filled in."""
+
+    known_sample: int | None = Field(default=None, ge=0)
+    """Number of rows about other makers and models; not given: a tenth of the identity rows."""
+
+    languages: tuple[str, ...] = Field(default=("zh", "en"), min_length=1)
+    """Languages of the identity rows, in equal shares."""
+
+    @model_validator(mode="after")
+    def _check_names(self) -> IdentitySection:
+        for flag, words in (("model_name", self.model_name), ("model_author", self.model_author)):
+            if any(not word.strip() for word in words):
+                raise ValueError(f"--{flag} has an empty word; give a name or leave the flag out")
+        wanted = self.self_cognition_sample > 0 or self.self_cognition_file
+        reason = (
+            f"--self_cognition_sample {self.self_cognition_sample}"
+            if self.self_cognition_sample
+            else "--self_cognition_file"
+        )
+        for flag, words, example in (
+            ("model_name", self.model_name, "小黄 'Xiao Huang'"),
+            ("model_author", self.model_author, "某某研究组 'Some Research Group'"),
+        ):
+            if wanted and not words:
+                raise ValueError(f"{reason} needs --{flag}, for example: --{flag} {example}")
+        return self
+
+
+class DataSection(Config):
+    """Rows of your own."""
+
+    dataset: tuple[str, ...] = ()
+    """Files, folders or hub ids (hf::id, ms::id); append #N to take N rows at random."""
+
+    val_dataset: tuple[str, ...] = ()
+    """Rows that are only evaluated; with them nothing is split from --dataset."""
+
+    train_dataset_sample: int = Field(default=-1, ge=-1)
+    """Rows taken from all of --dataset together, at random; -1: all."""
+
+    val_dataset_sample: int | None = Field(default=None, ge=0)
+    """Rows that are evaluated at most; not given: all."""
+
+    split_dataset_ratio: float = Field(default=0.01, ge=0, lt=1)
+    """Share of the rows that is kept for evaluation."""
+
+    dataset_seed: int = Field(default=42, ge=0)
+    """Seed of sampling, splitting and making rows."""
+
+    columns: dict[str, str] = Field(default_factory=dict)
+    """JSON object that names your columns: '{"question": "query", "reply": "response"}'."""
+
+    max_length: int = Field(default=2048, ge=8)
+    """Longest conversation in tokens."""
+
+    truncation_strategy: Literal["delete", "left", "right"] = "delete"
+    """What happens to a longer one: left out, or cut at its left or right end."""
+
+    check_dataset_strategy: Literal["none", "discard", "warning", "error"] = "warning"
+    """What happens to unusable rows: error stops, warning lists them, discard counts them."""
+
+    enable_thinking: bool | None = None
+    """Mode of a thinking model; not given: what its template does by default."""
+
+
+class AdapterSection(Config):
+    """What is trained."""
+
+    tuner_type: Literal["lora", "full"] = "lora"
+    """A LoRA adapter beside the frozen weights, or all weights."""
+
+    lora_rank: int = Field(default=16, ge=1)
+    """Rank of the adapter matrices."""
+
+    lora_alpha: float | None = Field(default=None, gt=0)
+    """Scale of the adapter is alpha / rank; not given: 2 x rank."""
+
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the adapter's inputs dropped while training."""
+
+    target_modules: tuple[str, ...] = Field(default=("all-linear",), min_length=1)
+    """Layers: all-linear, default (q, k, v), embedding, or module names."""
+
+    use_rslora: bool = False
+    """Scale by alpha / sqrt(rank) (rank-stabilised LoRA)."""
+
+    use_dora: bool = False
+    """Train direction and magnitude apart (DoRA)."""
+
+    modules_to_save: tuple[str, ...] = ()
+    """Further modules that are trained and saved as a whole."""
+
+    init_weights: Literal["true", "gaussian"] = "true"
+    """How the adapter starts; true: it changes nothing at first (the second matrix is zero)."""
+
+    adapters: str | None = None
+    """An adapter folder to go on from; rank and layers are then its own."""
+
+
+class TrainSection(Config):
+    """Steps, optimiser and speed."""
+
+    num_train_epochs: float = Field(default=3.0, gt=0)
+    """Times that every row is seen."""
+
+    max_steps: int = Field(default=-1, ge=-1)
+    """Optimiser steps at most; -1: as many as the epochs need."""
+
+    global_batch_size: Count | None = None
+    """Examples per optimiser step over all ranks; not given: from the two below, else 16."""
+
+    per_device_train_batch_size: Count | None = None
+    """Examples a rank counts as one micro-batch; only enters the size of the step."""
+
+    gradient_accumulation_steps: Count | None = None
+    """Micro-batches per step; not given: as many as make a step of at least 16 examples."""
+
+    per_device_eval_batch_size: Count | None = None
+    """Conversations evaluated at once; not given: chosen by the token budget."""
+
+    learning_rate: float | None = Field(default=None, gt=0)
+    """Peak learning rate; not given: from the model's width and --tuner_type."""
+
+    lr_scheduler_type: Literal["cosine", "linear", "constant"] = "cosine"
+    """Course of the learning rate after the warm-up."""
+
+    warmup_ratio: float = Field(default=0.05, ge=0, le=1)
+    """Share of the steps in which the learning rate rises from 0."""
+
+    warmup_steps: int | None = Field(default=None, ge=0)
+    """The same in steps; wins over --warmup_ratio."""
+
+    weight_decay: float = Field(default=0.0, ge=0)
+    """AdamW weight decay."""
+
+    max_grad_norm: float = Field(default=1.0, ge=0)
+    """The gradient is scaled down to this norm; 0: never."""
+
+    adam_beta1: float = Field(default=0.9, ge=0, lt=1)
+    """AdamW's decay of the mean gradient."""
+
+    adam_beta2: float = Field(default=0.999, ge=0, lt=1)
+    """AdamW's decay of the mean squared gradient."""
+
+    adam_epsilon: float = Field(default=1e-8, gt=0)
+    """AdamW's term against division by zero."""
+
+    seed: int = Field(default=42, ge=0)
+    """Seed of weights, dropout and the order of rows."""
+
+    gradient_checkpointing: bool | None = None
+    """Compute activations twice to save memory; not given: only if memory asks for it."""
+
+    tokens_per_batch: Count | None = None
+    """Tokens of one forward pass; not given: chosen for the device."""
+
+    packing: bool = True
+    """Put several conversations, kept apart, into one row instead of padding."""
+
+    ddp_backend: Literal["nccl", "gloo"] | None = None
+    """How ranks talk; not given: nccl on GPUs, gloo on CPUs."""
+
+    deepspeed: str | None = None
+    """Not supported yet."""
+
+    fsdp: str | None = None
+    """Not supported yet."""
+
+    num_threads: Count | None = None
+    """CPU threads per rank; not given: torch's own choice."""
+
+    @model_validator(mode="after")
+    def _check_steps(self) -> TrainSection:
+        for flag, value in (("deepspeed", self.deepspeed), ("fsdp", self.fsdp)):
+            if value is not None:
+                raise ValueError(
+                    f"--{flag} {value} is not supported yet; leave it out (several GPUs work "
+                    "with NPROC_PER_NODE=N)"
+                )
+        if self.max_steps == 0:
+            raise ValueError("--max_steps 0 trains nothing; give a number of steps, or -1 for all")
+        if self.global_batch_size and self.gradient_accumulation_steps:
+            raise ValueError(
+                "--global_batch_size and --gradient_accumulation_steps both set the size of a "
+                "step; give one of them"
+            )
+        return self
+
+    def examples_per_step(self, world_size: int) -> int:
+        """Examples of one optimiser step over all ``world_size`` ranks."""
+        if self.global_batch_size is not None:
+            return self.global_batch_size
+        per_device = self.per_device_train_batch_size
+        accumulation = self.gradient_accumulation_steps
+        if accumulation is not None:
+            return (per_device or 1) * accumulation * world_size
+        if per_device is None:
+            return DEFAULT_EXAMPLES_PER_STEP
+        micro_batch = per_device * world_size
+        return -(-DEFAULT_EXAMPLES_PER_STEP // micro_batch) * micro_batch
+
+
+class OutputSection(Config):
+    """What is written, and when."""
+
+    output_dir: str = Field(default="output", min_length=1)
+    """Folder of all runs."""
+
+    add_version: bool = True
+    """Write to <output_dir>/<model>/v<N>-<time>; false: to <output_dir> itself."""
+
+    run_name: str | None = None
+    """Used in place of <model> in that path."""
+
+    logging_steps: int = Field(default=5, ge=1)
+    """Steps between two lines of the log."""
+
+    eval_steps: int = Field(default=50, ge=1)
+    """Steps between two evaluations; the last step is always evaluated."""
+
+    save_steps: Count | None = None
+    """Steps between two checkpoints; not given: --eval_steps; the last step is always saved."""
+
+    save_total_limit: Count | None = 2
+    """Checkpoints kept; the best and the last always stay."""
+
+    save_only_model: bool | None = None
+    """Leave out what --resume_from_checkpoint needs; not given: kept for LoRA only."""
+
+    resume_from_checkpoint: str | None = None
+    """A checkpoint folder to go on from, exactly where it stopped."""
+
+    report_to: tuple[Literal["tensorboard"], ...] = ()
+    """Further logs: tensorboard."""
+
+    metric_for_best_model: Literal["loss", "token_accuracy"] = "loss"
+    """What best_model_checkpoint is chosen by."""
+
+    progress: bool = True
+    """Show a progress bar on a terminal."""
+
+
+class SftConfig(Config):
+    """``selfcog sft``: make identity rows, mix, train."""
+
+    model: ModelSection
+    identity: IdentitySection = Field(default_factory=IdentitySection)
+    data: DataSection = Field(default_factory=DataSection)
+    adapter: AdapterSection = Field(default_factory=AdapterSection)
+    train: TrainSection = Field(default_factory=TrainSection)
+    output: OutputSection = Field(default_factory=OutputSection)
