@@ -1,0 +1,1 @@
+"""Finding, loading and adapting a model. Importing this package loads no torch."""

@@ -1,0 +1,164 @@
+"""Loading a tokenizer or a model from a folder, without noise, pickles, network or remote code."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from selfcog.errors import ModelError
+from selfcog.model.locate import check_weights
+
+if TYPE_CHECKING:
+    import torch
+
+DTYPES = ("float32", "bfloat16", "float16")
+# Tokens that tokenizers without a pad token often have for no other use.
+PAD_CANDIDATES = ("<pad>", "[PAD]", "<|pad|>", "<|endoftext|>", "<|finetune_right_pad_id|>")
+
+VOCABULARY_FILES = ("tokenizer.json", "*.model", "vocab.*", "*.tiktoken", "tekken.json")
+
+
+def load_tokenizer(path: str | Path, *, trust_remote_code: bool = False) -> Any:
+    """The tokenizer of a model folder, with a pad token and right padding.
+
+    Padding is never trained: labels are set by position, so that a pad token which is also the
+    end token does no harm. Raises ModelError.
+    """
+    from transformers import AutoTokenizer
+
+    folder = _check_folder(path)
+    # Without them transformers 5 makes up a tokenizer with an empty vocabulary.
+    if not any(any(folder.glob(pattern)) for pattern in VOCABULARY_FILES):
+        raise ModelError(f"{folder} has no tokenizer (no tokenizer.json); copy it from the base")
+    with _quiet_transformers():
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=trust_remote_code
+            )
+        except (OSError, ValueError, KeyError, ImportError) as error:
+            raise _explain(error, folder, "tokenizer", trust_remote_code) from error
+    if not tokenizer.is_fast:
+        raise ModelError(f"{folder} has no fast tokenizer; save one there as tokenizer.json")
+    if tokenizer.pad_token_id is None:
+        vocabulary = tokenizer.get_vocab()
+        known = [token for token in PAD_CANDIDATES if token in vocabulary]
+        pad = known[0] if known else tokenizer.eos_token or tokenizer.unk_token
+        if pad is None:
+            raise ModelError(f"the tokenizer of {folder} has neither a pad nor an end token")
+        tokenizer.pad_token = pad
+    tokenizer.padding_side = "right"
+    return tokenizer
+
+
+def load_model(
+    path: str | Path,
+    *,
+    torch_dtype: str = "auto",
+    device: str | torch.device | None = None,
+    trust_remote_code: bool = False,
+    attn_impl: str | None = None,
+) -> Any:
+    """The causal language model of a folder, in eval mode, on ``device``.
+
+    ``torch_dtype`` "auto": bfloat16 on a GPU that has it, else float16 on a GPU; float32 on a
+    CPU, for exactness. ``device`` None: the current GPU if there is one. Raises ModelError, also
+    where the files lack weights that transformers would silently fill with random numbers.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    folder = _check_folder(path)
+    check_weights(folder)
+    place = choose_device(device)
+    options: dict[str, Any] = {} if attn_impl is None else {"attn_implementation": attn_impl}
+    with _quiet_transformers():
+        try:
+            model, report = AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype=choose_dtype(torch_dtype, place),
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=trust_remote_code,
+                output_loading_info=True,
+                **options,
+            )
+        except (OSError, ValueError, KeyError, ImportError) as error:
+            raise _explain(error, folder, "model", trust_remote_code) from error
+        except RuntimeError as error:  # tensors of another shape than config.json says
+            raise ModelError(f"{folder} cannot be loaded: {_first_line(error)}") from error
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise ModelError(
+            f"{folder} lacks {len(missing)} of the model's weights ({', '.join(missing[:3])}); "
+            "the folder is incomplete or its config.json is of another model"
+        )
+    model = model.to(torch.device(place))
+    return model.eval()
+
+
+def choose_device(device: str | torch.device | None = None) -> torch.device:
+    """``device``, or the current GPU if there is one, else the CPU."""
+    import torch
+
+    if device is not None:
+        return torch.device(device)
+    if torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("cpu")
+
+
+def choose_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The dtype for "auto" or one of DTYPES. Raises ModelError for other names."""
+    import torch
+
+    dtypes = {dtype: getattr(torch, dtype) for dtype in DTYPES}
+    if name in dtypes:
+        return dtypes[name]
+    if name != "auto":
+        raise ModelError(f"torch_dtype {name!r} is unknown; use auto, {', '.join(DTYPES)}")
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.float32
+
+
+def _check_folder(path: str | Path) -> Path:
+    folder = Path(path)
+    if not folder.is_dir():
+        raise ModelError(f"model folder {folder} not found; hub ids are fetched first")
+    return folder
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _explain(error: Exception, folder: Path, what: str, trusted: bool) -> ModelError:
+    text = str(error)
+    if "trust_remote_code" in text and not trusted:
+        return ModelError(
+            f"the {what} in {folder} needs Python code that comes with it; read that code and "
+            "pass --trust_remote_code true if you trust it"
+        )
+    if isinstance(error, KeyError):
+        return ModelError(f"the {what} in {folder} has no entry {error}; its files are incomplete")
+    return ModelError(f"the {what} in {folder} cannot be loaded: {_first_line(error)}")
+
+
+@contextlib.contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """No progress bars and only errors from transformers while it loads."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    shows_bars = logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if shows_bars:
+            logging.enable_progress_bar()
