@@ -15,12 +15,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from importlib import resources
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from selfcog.errors import ConfigError, DataError
 from selfcog.identity.text import fold, mentions_folded, normalize_question
 from selfcog.types import Message
+
+if TYPE_CHECKING:
+    from importlib.abc import Traversable
 
 __all__ = [
     "SPLITS",
@@ -244,10 +246,17 @@ def fill_slots(text: str, values: Mapping[str, str]) -> str:
 
 def languages() -> tuple[str, ...]:
     """The languages with a bank, Chinese and English first."""
-    folder = resources.files(__package__).joinpath("bank")
+    folder = _bank_folder()
     found = {entry.name[:-6] for entry in folder.iterdir() if entry.name.endswith(".jsonl")}
     first = [language for language in ("zh", "en") if language in found]
     return (*first, *sorted(found.difference(first)))
+
+
+def _bank_folder() -> Traversable:
+    # Imported here because it pulls in tempfile and shutil, a fifth of this floor's import time.
+    from importlib import resources
+
+    return resources.files(__package__).joinpath("bank")
 
 
 @cache
@@ -259,7 +268,7 @@ def load_bank(language: str) -> Bank:
     if language not in languages():
         known = ", ".join(languages())
         raise ConfigError(f"there is no identity bank for language {language!r}; known: {known}")
-    path = resources.files(__package__).joinpath("bank").joinpath(f"{language}.jsonl")
+    path = _bank_folder().joinpath(f"{language}.jsonl")
     return read_bank(path.read_text(encoding="utf-8"), language, f"bank/{language}.jsonl")
 
 
