@@ -1,0 +1,1 @@
+"""Makes the embedded model from nothing: corpus, tokenizer, training, scores (see README.md)."""

@@ -1,0 +1,71 @@
+"""Fact questions: one question and answer drawn from the tables and templates."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from recipes.embedded.fact_tables import TABLES
+from recipes.embedded.fact_templates import EN, ZH, Relation
+from recipes.embedded.patterns import expand
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One fact in one language: relation key, subject, value."""
+
+    relation: str
+    subject: str
+    value: str
+
+
+def load_facts(lang: str) -> list[Fact]:
+    """All facts that can be asked in that language."""
+    facts = []
+    for relation, table in TABLES.items():
+        for line in table.splitlines():
+            cells = line.split("|")
+            if relation == "word":
+                zh, en = cells
+                facts.append(Fact("word_en", zh, en))
+                facts.append(Fact("word_zh", en, zh))
+            else:
+                facts.append(
+                    Fact(relation, cells[0 if lang == "zh" else 1], cells[2 if lang == "zh" else 3])
+                )
+    return facts
+
+
+FACTS = {"zh": load_facts("zh"), "en": load_facts("en")}
+_BY_RELATION = {
+    lang: {r: [f for f in facts if f.relation == r] for r in {f.relation for f in facts}}
+    for lang, facts in FACTS.items()
+}
+
+
+def templates(lang: str) -> dict[str, Relation]:
+    return ZH if lang == "zh" else EN
+
+
+def ask(fact: Fact, lang: str, rng: random.Random, split: str = "train") -> str:
+    """A question about the fact, without final polish (case, prefixes)."""
+    relation = templates(lang)[fact.relation]
+    patterns = relation.train if split == "train" else relation.test
+    return expand(rng.choice(patterns), rng, {"s": fact.subject})
+
+
+def answer(fact: Fact, lang: str) -> str:
+    text = templates(lang)[fact.relation].answer.format(s=fact.subject, v=fact.value)
+    return (
+        text[0].upper() + text[1:]
+        if lang == "en" and not fact.relation.startswith("word")
+        else text
+    )
+
+
+def draw(lang: str, rng: random.Random) -> Fact:
+    """Relations weighted by the root of their size, so that small ones are not forgotten."""
+    groups = _BY_RELATION[lang]
+    keys = sorted(groups)
+    weights = [len(groups[k]) ** 0.75 for k in keys]
+    return rng.choice(groups[rng.choices(keys, weights)[0]])
