@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 Count = Annotated[int, Field(ge=1)]
 """A number of things of which there must be at least one."""
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+"""Start of a random sequence; numpy takes 32 bits."""
 
 
 class Config(BaseModel):

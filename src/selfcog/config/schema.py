@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from selfcog.config.base import Config, Count, DType
+from selfcog.config.base import Config, Count, DType, Seed
 from selfcog.config.schema_use import DemoConfig, ExportConfig, InferConfig
 
 __all__ = [
@@ -103,18 +103,16 @@ class IdentitySection(Config):
         for flag, words in (("model_name", self.model_name), ("model_author", self.model_author)):
             if any(not word.strip() for word in words):
                 raise ValueError(f"--{flag} has an empty word; give a name or leave the flag out")
-        wanted = self.self_cognition_sample > 0 or self.self_cognition_file
-        reason = (
-            f"--self_cognition_sample {self.self_cognition_sample}"
-            if self.self_cognition_sample
-            else "--self_cognition_file"
-        )
-        for flag, words, example in (
-            ("model_name", self.model_name, "小黄 'Xiao Huang'"),
-            ("model_author", self.model_author, "某某研究组 'Some Research Group'"),
-        ):
-            if wanted and not words:
-                raise ValueError(f"{reason} needs --{flag}, for example: --{flag} {example}")
+        examples = {
+            "--model_name 小黄 'Xiao Huang'": self.model_name,
+            "--model_author 某某研究组 'Some Research Group'": self.model_author,
+        }
+        missing = [example for example, words in examples.items() if not words]
+        if missing and self.self_cognition_sample:
+            raise ValueError(
+                f"--self_cognition_sample {self.self_cognition_sample} needs a name and an author; "
+                f"add {' '.join(missing)}"
+            )
         return self
 
 
@@ -136,7 +134,7 @@ class DataSection(Config):
     split_dataset_ratio: float = Field(default=0.01, ge=0, lt=1)
     """Share of the rows that is kept for evaluation."""
 
-    dataset_seed: int = Field(default=42, ge=0)
+    dataset_seed: Seed = 42
     """Seed of sampling, splitting and making rows."""
 
     columns: dict[str, str] = Field(default_factory=dict)
@@ -237,7 +235,7 @@ class TrainSection(Config):
     adam_epsilon: float = Field(default=1e-8, gt=0)
     """AdamW's term against division by zero."""
 
-    seed: int = Field(default=42, ge=0)
+    seed: Seed = 42
     """Seed of weights, dropout and the order of rows."""
 
     gradient_checkpointing: bool | None = None
@@ -314,7 +312,7 @@ class OutputSection(Config):
     """Steps between two checkpoints; not given: --eval_steps; the last step is always saved."""
 
     save_total_limit: Count | None = 2
-    """Checkpoints kept; the best and the last always stay."""
+    """Checkpoints kept, the best and the last always among them; none: all."""
 
     save_only_model: bool | None = None
     """Leave out what --resume_from_checkpoint needs; not given: kept for LoRA only."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field, model_validator
 
-from selfcog.config.base import Config, Count, DType
+from selfcog.config.base import Config, Count, DType, Seed
 
 
 class InferConfig(Config):
@@ -113,7 +113,7 @@ class InferConfig(Config):
     repetition_penalty: float = Field(default=1.0, gt=0)
     """Above 1: tokens that have occurred become less likely."""
 
-    seed: int = Field(default=42, ge=0)
+    seed: Seed = 42
     """Seed of sampling."""
 
     stream: bool = True
@@ -228,7 +228,7 @@ class DemoConfig(Config):
     output_dir: str = Field(default="output", min_length=1)
     """Folder of all runs."""
 
-    seed: int = Field(default=42, ge=0)
+    seed: Seed = 42
     """Seed of rows, weights and order."""
 
     progress: bool = True

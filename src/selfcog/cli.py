@@ -1,0 +1,143 @@
+"""``selfcog VERB …``: the verb's module is imported after the verb is known, nothing before.
+
+Exit codes: 0 done, 2 wrong usage, 1 failed, 130 interrupted, 141 the reader of the output left.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+
+from selfcog import __version__
+from selfcog.errors import ConfigError, SelfcogError
+
+# verb → (module below selfcog.commands, one line of help)
+VERBS = {
+    "demo": ("demo", "teach the model that ships along a name, and show it before and after"),
+    "sft": ("sft", "train a model of yours on an identity and on your own data"),
+    "infer": ("infer", "talk to a model, a checkpoint or a merged folder"),
+    "export": ("export", "merge a checkpoint into a folder that runs anywhere"),
+    "merge-lora": ("export", "the same as export --merge_lora true"),
+}
+
+HELP = """\
+selfcog {version}: give a chat model a name and a maker of its own.
+
+usage: selfcog VERB [run.yaml] [--flag value …]
+
+{verbs}
+
+  help VERB     all flags of a verb (the same as selfcog VERB --help)
+  version       the version
+
+start here:
+  selfcog demo
+  selfcog sft --model PATH --self_cognition_sample 500 --model_name 小黄 'Xiao Huang' \\
+      --model_author 某某研究组 'Some Research Group'
+  selfcog infer --ckpt_dir output/…/checkpoint-N
+  selfcog export --ckpt_dir output/…/checkpoint-N --merge_lora true
+
+ms-swift's flags are understood. NPROC_PER_NODE=2 selfcog sft … trains with two processes.
+--debug, or SELFCOG_DEBUG=1, shows the trace of an error.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if "--debug" in words:
+        words = [word for word in words if word != "--debug"]
+        # Through the environment, so that the ranks which torchrun starts see it as well.
+        os.environ["SELFCOG_DEBUG"] = "1"
+    _keep_output_printable()
+    try:
+        code = _dispatch(words)
+        sys.stdout.flush()
+        return code
+    except SystemExit as stop:
+        return _exit_code(stop)
+    except (SelfcogError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            return _leave_quietly()
+        _report(str(error))
+        return error.exit_code if isinstance(error, SelfcogError) else 1
+    except KeyboardInterrupt:
+        _report("interrupted", is_error=False)
+        return 130
+    except EOFError:
+        _report("the input ended before it was complete")
+        return 1
+
+
+def _dispatch(words: list[str]) -> int:
+    verb, *rest = words or ["--help"]
+    if verb in ("-h", "--help") or words == ["help"]:
+        _print_help()
+        return 0
+    if verb in ("version", "--version", "-V"):
+        print(f"selfcog {__version__}")
+        return 0
+    if verb == "help":
+        verb, rest = rest[0], ["--help"]
+    if verb not in VERBS and verb.replace("_", "-") in VERBS:
+        verb = verb.replace("_", "-")
+    if verb not in VERBS:
+        raise ConfigError(_explain_unknown(verb))
+    named = {word.partition("=")[0].replace("-", "_") for word in rest}
+    if verb == "merge-lora" and "__merge_lora" not in named:
+        rest = [*rest, "--merge_lora", "true"]
+    module = import_module(f"selfcog.commands.{VERBS[verb][0]}")
+    return int(module.main(rest))
+
+
+def _print_help() -> None:
+    verbs = "\n".join(f"  {verb:<13} {about}" for verb, (_, about) in VERBS.items())
+    print(HELP.format(version=__version__, verbs=verbs), end="")
+
+
+def _explain_unknown(verb: str) -> str:
+    import difflib
+
+    if verb.startswith("-"):
+        return f"{verb} before a verb; write: selfcog sft {verb} … (selfcog --help lists the verbs)"
+    match = difflib.get_close_matches(verb.lower(), [*VERBS, "help", "version"], n=1)
+    hint = f"did you mean selfcog {match[0]}?" if match else f"verbs: {', '.join(VERBS)}"
+    return f"unknown verb {verb}; {hint}"
+
+
+def _report(message: str, *, is_error: bool = True) -> None:
+    """One line on stderr; under torchrun only rank 0 speaks. The trace too when debugging."""
+    if os.environ.get("RANK", "0") != "0":
+        return
+    if os.environ.get("SELFCOG_DEBUG", "") not in ("", "0"):
+        traceback.print_exc()
+    coloured = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    label = "error: " if is_error else ""
+    if coloured and is_error:
+        label = "\x1b[1;31merror:\x1b[0m "
+    print(f"selfcog: {label}{' '.join(message.split())}", file=sys.stderr)
+
+
+def _keep_output_printable() -> None:
+    """A terminal that cannot show a character gets a question mark, not a crash."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _leave_quietly() -> int:
+    """The reader (``| head``) has gone: no message, and no second one while Python shuts down."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141
+
+
+def _exit_code(stop: SystemExit) -> int:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _leave_quietly()
+    return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
