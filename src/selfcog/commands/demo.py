@@ -1,0 +1,155 @@
+"""``selfcog demo``: ask, train, ask again, merge; on the model that ships along by default.
+
+The whole main job in a few minutes on two CPU cores, with the same code that a 14B model takes.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from selfcog.config.load import parse_command
+from selfcog.config.schema import (
+    DemoConfig,
+    IdentitySection,
+    ModelSection,
+    OutputSection,
+    SftConfig,
+    TrainSection,
+)
+from selfcog.console import make_console
+from selfcog.identity import Identity
+from selfcog.types import Message
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# Two about the identity and one about others in each language: did the name spread to them?
+QUESTIONS = (
+    "你是谁?",
+    "你是由谁开发的?",
+    "微信是哪家公司开发的?",
+    "Who are you?",
+    "Who developed you?",
+    "Which company made the iPhone?",
+)
+MAX_ANSWER_TOKENS = 80
+
+
+@dataclass(frozen=True, slots=True)
+class DemoResult:
+    """Answers by question, and where everything lies. ``merged`` is None without a merge."""
+
+    base_answers: dict[str, str]
+    tuned_answers: dict[str, str]
+    checkpoint: Path
+    merged: Path | None
+
+
+def run(config: DemoConfig) -> DemoResult:
+    from selfcog.commands import sft
+    from selfcog.model.locate import resolve_model
+
+    console = make_console()
+    identity = Identity.from_words(config.model_name, config.model_author)
+    base = resolve_model(config.model)
+    console.print(f"[bold]1. Asking the base[/] ({base.label})")
+    base_answers = ask(base.path, None)
+    for question, answer in base_answers.items():
+        console.print(f"   {question}  →  {answer}", markup=False)
+
+    console.print(
+        f"[bold]2. Training the identity[/] "
+        f"{identity.name_in('zh')} / {identity.name_in('en')}"
+    )
+    result = sft.run(
+        SftConfig(
+            model=ModelSection(model=config.model),
+            identity=IdentitySection(
+                model_name=config.model_name,
+                model_author=config.model_author,
+                self_cognition_sample=config.self_cognition_sample,
+            ),
+            train=TrainSection(max_steps=config.max_steps, seed=config.seed),
+            output=OutputSection(output_dir=config.output_dir, progress=config.progress),
+        )
+    )
+    checkpoint = result.best_checkpoint
+    console.print("[bold]3. Asking again[/]")
+    tuned_answers = ask(base.path, checkpoint)
+    show_table(console, base_answers, tuned_answers)
+
+    merged = None
+    if config.merge_lora:
+        from selfcog.commands import export
+        from selfcog.config.schema import ExportConfig
+
+        console.print("[bold]4. Merging[/]")
+        merged = export.run(ExportConfig(ckpt_dir=str(checkpoint), merge_lora=True)).path
+    show_paths(console, result.run_dir, checkpoint, merged)
+    return DemoResult(base_answers, tuned_answers, checkpoint, merged)
+
+
+def ask(base: Path, adapter: Path | None) -> dict[str, str]:
+    """Greedy answers to the demo's questions, from the base or from base and adapter."""
+    from selfcog.model.adapter import load_adapter
+    from selfcog.model.generate import generate
+    from selfcog.model.load import load_model, load_tokenizer
+    from selfcog.tokens.render import Renderer
+
+    model = load_model(base)
+    if adapter is not None:
+        model = load_adapter(model, adapter)
+    conversations = [[Message("user", question)] for question in QUESTIONS]
+    completions = generate(
+        model,
+        Renderer(load_tokenizer(base)),
+        conversations,
+        max_new_tokens=MAX_ANSWER_TOKENS,
+        temperature=0.0,
+    )
+    return {
+        question: completion.text
+        for question, completion in zip(QUESTIONS, completions, strict=True)
+    }
+
+
+def show_table(console: Console, base: dict[str, str], tuned: dict[str, str]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(show_lines=True)
+    for heading in ("question", "base", "tuned"):
+        table.add_column(heading, overflow="fold")
+    for question in QUESTIONS:
+        table.add_row(Text(question), Text(base[question]), Text(tuned[question]))
+    console.print(table, soft_wrap=False)
+
+
+def show_paths(console: Console, run_dir: Path, checkpoint: Path, merged: Path | None) -> None:
+    console.print(f"run:        {shorten(run_dir)}")
+    console.print(f"checkpoint: {shorten(checkpoint)}")
+    if merged is not None:
+        console.print(f"merged:     {shorten(merged)}   (loads in plain transformers)")
+    console.print(
+        f"\nNext, talk to it:\n  selfcog infer --ckpt_dir {shorten(checkpoint)}\n"
+        f"or compare it with the base:\n"
+        f"  selfcog infer --ckpt_dir {shorten(checkpoint)} --compare --query '你是谁?'"
+    )
+
+
+def shorten(path: Path) -> str:
+    """Relative to the current folder where that is shorter, so that it can be typed."""
+    relative = os.path.relpath(path)
+    return relative if len(relative) < len(str(path)) else str(path)
+
+
+def main(argv: list[str]) -> int:
+    parsed = parse_command("demo", argv)
+    assert isinstance(parsed.config, DemoConfig)
+    for notice in parsed.notices:
+        make_console(stderr=True).print(f"note: {notice}", markup=False)
+    run(parsed.config)
+    return 0

@@ -1,0 +1,261 @@
+"""``selfcog sft``: settings → rows → tokens → training → a run directory.
+
+``run`` reads as the data flow of ARCHITECTURE.md. All that can be refused without the model is
+refused before torch is loaded; under torchrun every rank runs it, and rank 0 alone talks.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from selfcog import __version__
+from selfcog.commands.rows import CollectedRows, collect_rows, report_rows
+from selfcog.config.load import dump_yaml, parse_command
+from selfcog.config.schema import SftConfig
+from selfcog.console import TrainingView, make_console
+from selfcog.errors import ConfigError, DataError
+from selfcog.events import EventLog, WarningEvent
+from selfcog.model.locate import ModelPaths, fetch_model, resolve_model
+from selfcog.runs import CheckpointInfo, RunDir, write_text_atomic
+from selfcog.types import RejectedRow, TokenizedExample
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from selfcog.tokens.render import Renderer
+    from selfcog.train.dist import World
+
+# Field reports of identity tuning: below about 40 optimiser steps nothing was learnt, and the runs
+# that worked had 100 to 500.
+FEW_STEPS = 60
+# A fifth of the width's learning rate learns the identity in no number of steps tried.
+LOW_RATE = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class SftResult:
+    """Where the run lies. ``metrics`` are those of the last evaluation."""
+
+    run_dir: Path
+    last_checkpoint: Path
+    best_checkpoint: Path
+    num_steps: int
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRows:
+    """The mixture as tokens; ``rejected`` are the rows that the renderer could not use."""
+
+    train: list[TokenizedExample]
+    dev: list[TokenizedExample]
+    rejected: list[RejectedRow]
+
+
+def run(config: SftConfig, notices: Sequence[str] = ()) -> SftResult:
+    """Train as ``config`` says. Raises SelfcogError; nothing is trained on a doubt."""
+    console = make_console()
+    console.quiet = os.environ.get("RANK", "0") != "0"
+    for notice in notices:
+        console.print(f"note: {notice}", markup=False)
+    paths = resolve_model(config.model.model, config.model.model_revision)
+    rows = collect_rows(config)
+    for line in rows.summary:
+        console.print(line, markup=False)
+
+    paths = fetch_model(paths)
+    renderer = make_renderer(config, paths)
+    tokens = render_rows(rows, renderer, config)
+    show_first_rows(console, renderer, tokens)
+
+    from selfcog.train.dist import join_world
+    from selfcog.train.loop import train
+
+    world = join_world(ddp_backend=config.train.ddp_backend)
+    run_dir = open_run(config, paths, world)
+    view = TrainingView(
+        console,
+        logging_steps=config.output.logging_steps,
+        progress=config.output.progress,
+    )
+    log = EventLog(run_dir.events_path, [view]) if world.is_main else EventLog()
+    if world.is_main:
+        write_text_atomic(run_dir.config_path, dump_yaml(config))
+        report_rows(run_dir.data_report_path, rows, tokens.train, tokens.dev, tokens.rejected)
+        console.print(f"run directory: {run_dir.path}", markup=False)
+    try:
+        model = make_model(config, paths)
+        for text in (*world.notices, *warn_of_recipe(config, model, len(tokens.train), world)):
+            log.emit(WarningEvent(text))
+        result = train(
+            model=model,
+            tokenizer=renderer.tokenizer,
+            train_rows=tokens.train,
+            dev_rows=tokens.dev,
+            config=config,
+            run=run_dir,
+            info=describe_checkpoint(config, paths),
+            log=log,
+            resume_from=find_resume(config),
+        )
+    finally:
+        view.close()
+    console.print(f"last_model_checkpoint: {result.last_checkpoint}", markup=False)
+    console.print(f"best_model_checkpoint: {result.best_checkpoint}", markup=False)
+    return SftResult(
+        run_dir.path,
+        Path(result.last_checkpoint),
+        Path(result.best_checkpoint),
+        result.num_steps,
+        dict(result.metrics),
+    )
+
+
+def make_renderer(config: SftConfig, paths: ModelPaths) -> Renderer:
+    from selfcog.model.load import load_tokenizer
+    from selfcog.tokens.render import Renderer
+
+    tokenizer = load_tokenizer(paths.path, trust_remote_code=config.model.trust_remote_code)
+    return Renderer(
+        tokenizer, system=config.model.system, enable_thinking=config.data.enable_thinking
+    )
+
+
+def render_rows(rows: CollectedRows, renderer: Renderer, config: SftConfig) -> TokenRows:
+    """Raises DataError when no row is left to train, or under strategy "error" at the first loss."""
+    rejected: list[RejectedRow] = []
+    kept: list[list[TokenizedExample]] = []
+    for examples in (rows.mixture.train, rows.mixture.dev):
+        found = renderer.render_all(
+            examples, config.data.max_length, config.data.truncation_strategy
+        )
+        kept.append([item for item in found if isinstance(item, TokenizedExample)])
+        rejected += [item for item in found if isinstance(item, RejectedRow)]
+    if rejected and config.data.check_dataset_strategy == "error":
+        first = rejected[0]
+        raise DataError(
+            f"{first.source}:{first.line}: {first.reason} ({len(rejected)} rows in all); raise "
+            "--max_length, or leave such rows out with --check_dataset_strategy warning"
+        )
+    if not kept[0]:
+        reason = f"; the first: {rejected[0].reason}" if rejected else ""
+        raise DataError(f"no row is left to train: {len(rejected)} were rejected{reason}")
+    return TokenRows(kept[0], kept[1], rejected)
+
+
+def show_first_rows(console: Console, renderer: Renderer, tokens: TokenRows) -> None:
+    """One row of each kind as the model sees it, trained tokens in colour."""
+    shown: set[str] = set()
+    for row in tokens.train:
+        if row.kind not in shown:
+            shown.add(row.kind)
+            console.print(f"first {row.kind} row, [bold green]trained[/] tokens in colour:")
+            console.print(renderer.show(row))
+    if tokens.rejected:
+        first = tokens.rejected[0]
+        console.print(
+            f"left out: {len(tokens.rejected)} rows, the first {first.source}:{first.line}: "
+            f"{first.reason}",
+            markup=False,
+        )
+
+
+def open_run(config: SftConfig, paths: ModelPaths, world: World) -> RunDir:
+    """The run's directory: a new one, or that of the checkpoint to resume from."""
+    resume = find_resume(config)
+    if resume is not None:
+        return RunDir(resume.parent)
+    path: Path | None = None
+    if world.is_main:
+        label = config.output.run_name or paths.label
+        output_dir = Path(config.output.output_dir).expanduser().resolve()
+        path = RunDir.create(output_dir, label, add_version=config.output.add_version).path
+    return RunDir(world.share(path))
+
+
+def find_resume(config: SftConfig) -> Path | None:
+    """The checkpoint to resume from; a run directory means its last one."""
+    text = config.output.resume_from_checkpoint
+    if text is None:
+        return None
+    folder = Path(text).expanduser().resolve()
+    if not folder.is_dir():
+        raise ConfigError(f"--resume_from_checkpoint {text}: no such folder")
+    if (folder / "checkpoint.json").is_file():
+        return folder
+    checkpoints = RunDir(folder).checkpoints()
+    if not checkpoints:
+        raise ConfigError(f"--resume_from_checkpoint {text}: no checkpoint-N in that folder")
+    return checkpoints[-1][1]
+
+
+def make_model(config: SftConfig, paths: ModelPaths) -> Any:
+    """The base with the adapter that is to be trained, or the base itself for ``full``."""
+    from selfcog.model.adapter import add_adapter, load_adapter
+    from selfcog.model.load import load_model
+
+    model = load_model(
+        paths.path,
+        torch_dtype=config.model.torch_dtype,
+        trust_remote_code=config.model.trust_remote_code,
+        attn_impl=config.model.attn_impl,
+    )
+    if config.adapter.tuner_type == "full":
+        return model
+    if config.adapter.adapters is not None:
+        return load_adapter(model, config.adapter.adapters, is_trainable=True)
+    return add_adapter(model, config.adapter)
+
+
+def warn_of_recipe(config: SftConfig, model: Any, num_rows: int, world: World) -> list[str]:
+    """What the settings make unlikely to work, said before the time is spent."""
+    from selfcog.train.schedule import default_learning_rate
+
+    warnings = []
+    per_step = config.train.examples_per_step(world.size)
+    steps = -(-num_rows // per_step) * config.train.num_train_epochs
+    if config.train.max_steps > 0:
+        steps = min(steps, config.train.max_steps)
+    if steps < FEW_STEPS:
+        warnings.append(
+            f"only {steps:.0f} optimiser steps; an identity usually needs 100 to 400 "
+            "(more --num_train_epochs or a smaller --global_batch_size)"
+        )
+    usual = default_learning_rate(model.config.hidden_size, config.adapter.tuner_type)
+    rate = config.train.learning_rate
+    if rate is not None and rate < LOW_RATE * usual:
+        warnings.append(
+            f"--learning_rate {rate:g} is far below {usual:.1e}, which suits a model of this "
+            "width; the identity may not be learnt"
+        )
+    return warnings
+
+
+def describe_checkpoint(config: SftConfig, paths: ModelPaths) -> CheckpointInfo:
+    """What every checkpoint of the run remembers, so that infer and export need only its path."""
+    return CheckpointInfo(
+        base_model=paths.name,
+        base_revision=paths.revision,
+        tuner_type=config.adapter.tuner_type,
+        system=config.model.system,
+        torch_dtype=config.model.torch_dtype,
+        model_name=config.identity.model_name,
+        model_author=config.identity.model_author,
+        selfcog_version=__version__,
+    )
+
+
+def main(argv: list[str]) -> int:
+    parsed = parse_command("sft", argv)
+    assert isinstance(parsed.config, SftConfig)
+    from selfcog.train.launch import maybe_relaunch
+
+    code = maybe_relaunch(["sft", *argv])
+    if code is not None:
+        return code
+    run(parsed.config, parsed.notices)
+    return 0
