@@ -93,7 +93,7 @@ class IdentitySection(Config):
     """Identity rows of your own; {{NAME}} and {{AUTHOR}} in them are filled in."""
 
     known_sample: int | None = Field(default=None, ge=0)
-    """Number of rows about other makers and models; not given: a tenth of the identity rows."""
+    """How many of the identity rows are about other makers; not given: a tenth."""
 
     languages: tuple[str, ...] = Field(default=("zh", "en"), min_length=1)
     """Languages of the identity rows, in equal shares."""
