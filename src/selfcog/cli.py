@@ -87,10 +87,16 @@ def _dispatch(words: list[str]) -> int:
         verb = verb.replace("_", "-")
     if verb not in VERBS:
         raise ConfigError(_explain_unknown(verb))
+    command = VERBS[verb][0]
+    if "--help" in rest or "-h" in rest:
+        from selfcog.config.help import use_colour, write_help
+
+        print(write_help(command, colour=use_colour(sys.stdout)))
+        return 0
     named = {word.partition("=")[0].replace("-", "_") for word in rest}
     if verb == "merge-lora" and "__merge_lora" not in named:
         rest = [*rest, "--merge_lora", "true"]
-    module = import_module(f"selfcog.commands.{VERBS[verb][0]}")
+    module = import_module(f"selfcog.commands.{command}")
     return int(module.main(rest))
 
 

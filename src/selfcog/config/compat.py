@@ -71,7 +71,7 @@ def translate(verb: str, assignments: list[Assignment]) -> Translation:
 
 def _apply(row: Alias, item: Assignment, result: Translation, without_effect: list[str]) -> None:
     texts: list[str] = []
-    for text in item.texts or ("true",):
+    for text in item.texts:
         parts = [part.strip() for part in text.split(",")] if row.is_comma_list else [text]
         for word in parts:
             meant = row.values.get(word.strip().lower(), word)

@@ -107,9 +107,9 @@ def read_words(argv: Sequence[str], arities: Mapping[str, Arity]) -> Words:
 def _add(
     assignments: list[Assignment], name: str, arity: Arity, texts: list[str], flag: str
 ) -> None:
-    if not texts and arity == "switch":
+    if not texts and arity in ("switch", "any"):
         texts = ["true"]
-    if not texts and arity != "any":
+    if not texts:
         raise ConfigError(f"{flag} needs a value (a value that begins with --: {flag}=--value)")
     earlier = [index for index, item in enumerate(assignments) if item.key == name]
     if earlier and arity in ("one", "switch"):

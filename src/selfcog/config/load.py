@@ -118,8 +118,22 @@ def dump_yaml(config: Config) -> str:
     from selfcog import __version__
 
     verb = next(verb for verb, kind in COMMANDS.items() if type(config) is kind)
-    body = yaml.safe_dump(
-        config.model_dump(mode="json"), allow_unicode=True, sort_keys=False, width=2**31
+
+    class Dumper(yaml.SafeDumper):
+        pass
+
+    def show_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+        # Left to itself, yaml writes line breaks of Unicode in a way that reads back as others.
+        style = None if text.isprintable() else '"'
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+    Dumper.add_representer(str, show_text)
+    body = yaml.dump(
+        config.model_dump(mode="json"),
+        Dumper=Dumper,
+        allow_unicode=True,
+        sort_keys=False,
+        width=2**31,
     )
     return f"# selfcog {verb} FILE runs this again (selfcog {__version__})\n{body}"
 
