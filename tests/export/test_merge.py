@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,9 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 
-from selfcog.errors import ExportError
 from selfcog.export.merge import MergeOptions, MergeResult, merge_checkpoint
-from selfcog.runs import CheckpointInfo
 
 KINDS: dict[str, dict[str, Any]] = {
     "lora": {},

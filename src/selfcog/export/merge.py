@@ -101,8 +101,8 @@ def merge_checkpoint(
 ) -> MergeResult:
     """Merge the adapter folder ``ckpt`` into the weights of ``base``; no torch before it is needed.
 
-    ``output`` None: beside the checkpoint, with "-merged" at the end. ``info`` is what to remember
-    about the checkpoint where it has no checkpoint.json. ``say`` gets one line about each decision.
+    ``output`` None: beside the checkpoint, with "-merged" at the end. ``info`` None: what the
+    checkpoint's own checkpoint.json says. ``say`` gets one line about each decision.
     Raises ExportError, also when the merged model answers otherwise than base and adapter.
     """
     options = options or MergeOptions()
@@ -110,7 +110,7 @@ def merge_checkpoint(
     # Old ms-swift runs keep the adapter in checkpoint-N/default.
     checkpoint = ckpt.parent if ckpt.name == "default" else ckpt
     output = output or checkpoint.with_name(f"{checkpoint.resolve().name}-merged")
-    info = CheckpointInfo.read(checkpoint) or info or _foreign_info(config, base)
+    info = info or CheckpointInfo.read(checkpoint) or _foreign_info(config, base)
     system = options.system if options.system is not None else info.system
     earlier = check_output(output, checkpoint, base, exist_ok=options.exist_ok)
     wanted = {

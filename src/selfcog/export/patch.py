@@ -70,4 +70,4 @@ def to_bytes(tensor: torch.Tensor, dtype: str) -> memoryview:
     if dtype in names:
         tensor = tensor.to(getattr(torch, names[dtype]))
     flat = tensor.contiguous().reshape(-1).view(torch.uint8)
-    return memoryview(flat.numpy())
+    return flat.numpy().data

@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from selfcog.errors import ModelError
-from selfcog.model.text_pieces import BROKEN, PieceDecoder, split_thinking
+from selfcog.model.text_pieces import BROKEN, THINK_START, PieceDecoder, split_thinking
 from selfcog.types import Completion, Message
 
 if TYPE_CHECKING:
@@ -88,17 +88,20 @@ def generate_ids(
 
 
 class Stream:
-    """Iterates over the pieces of one answer; ``completion`` is there when they have all come.
+    """Iterates over the pieces of one answer; ``completion`` is whole when they have all come.
 
-    The pieces joined are the whole text, reasoning included, and no piece ends within a
-    character. Closing it, or leaving its loop by an exception, ends the generation.
+    The pieces joined are the text with its reasoning, and no piece ends within a character.
+    ``opened``: the prompt ends with <think>, so that the text starts with reasoning. ``close``
+    ends the generation early; ``completion`` is then what there is.
     """
 
     def __init__(
         self, model: Any, renderer: Renderer, messages: Sequence[Message], sampling: Sampling
     ) -> None:
-        self.completion: Completion | None = None
-        self._pieces = self._run(model, renderer, messages, sampling)
+        self.completion = Completion("", 0, "length")
+        self.prompt = renderer.prompt_ids(messages)
+        self.opened = opens_thinking(renderer, self.prompt)
+        self._pieces = self._run(model, renderer, sampling)
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -110,15 +113,14 @@ class Stream:
         self._pieces.close()
 
     def _run(
-        self, model: Any, renderer: Renderer, messages: Sequence[Message], sampling: Sampling
-    ) -> Iterator[str]:
-        prompt = renderer.prompt_ids(messages)
+        self, model: Any, renderer: Renderer, sampling: Sampling
+    ) -> Generator[str, None, None]:
         decoder = PieceDecoder(lambda ids: _decode(renderer, ids))
         stop_ids = set(renderer.stop_ids)
         ids: list[int] = []
         try:
             with _ready(model, sampling) as run:
-                for token in run.tokens(prompt, renderer):
+                for token in run.tokens(self.prompt, renderer):
                     ids.append(token)
                     if token not in stop_ids and (piece := decoder.push(token)):
                         yield piece
@@ -126,7 +128,7 @@ class Stream:
                 if rest := decoder.end(cut_off=cut_off):
                     yield rest
         finally:
-            self.completion = _complete(ids, prompt, renderer)
+            self.completion = _complete(ids, self.prompt, renderer)
 
 
 def stream(
@@ -310,6 +312,10 @@ def _complete(ids: list[int], prompt: list[int], renderer: Renderer) -> Completi
     text = _decode(renderer, ids[:-1] if stopped else ids)
     if not stopped:  # what is left of a character that the length limit cut through
         text = text.rstrip(BROKEN)
-    opened = _decode(renderer, prompt[-8:]).rstrip().endswith("<think>")
-    thinking, answer = split_thinking(text, opened=opened)
+    thinking, answer = split_thinking(text, opened=opens_thinking(renderer, prompt))
     return Completion(answer, len(ids), "stop" if stopped else "length", thinking)
+
+
+def opens_thinking(renderer: Renderer, prompt: Sequence[int]) -> bool:
+    """Whether the prompt ends with an open <think>, as the templates of some models do."""
+    return _decode(renderer, prompt[-8:]).rstrip().endswith(THINK_START)

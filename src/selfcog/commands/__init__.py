@@ -1,0 +1,1 @@
+"""One module a verb: ``run(config)`` does it, ``main(argv)`` reads the command line first."""
