@@ -9,12 +9,23 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from recipes.embedded import facts, general, identity_en, identity_zh, persona_prompts
+from recipes.embedded import (
+    facts,
+    general,
+    identity_en,
+    identity_more,
+    identity_zh,
+    persona_prompts,
+)
 from recipes.embedded.bank import NAME_SLOT, BankPart, load_bank
 from recipes.embedded.names import OWN_MAKER, OWN_NAME, random_name, random_org
 from recipes.embedded.patterns import expand, normalise
 
 GRAMMAR = {"zh": identity_zh, "en": identity_en}
+QUESTIONS = {
+    "zh": {k: (identity_zh.Q[k], identity_more.ZH.get(k, [])) for k in identity_zh.Q},
+    "en": {k: (identity_en.Q[k], identity_more.EN.get(k, [])) for k in identity_en.Q},
+}
 PERSONA_PROMPTS = {
     "zh": identity_zh.PERSONA_SYS + persona_prompts.ZH,
     "en": identity_en.PERSONA_SYS + persona_prompts.EN,
@@ -74,8 +85,10 @@ class Corpus:
         grammar = GRAMMAR[lang]
         text = text.strip()
         r = rng.random()
-        if not light and r < 0.4:
+        if not light and r < 0.3:
             text = rng.choice(grammar.PREFIX) + text
+        elif not light and r < 0.45:
+            text = expand(rng.choice(identity_more.LEAD[lang]), rng) + text
         end = text[-1]
         if end not in "？?。.!！:：=":
             if light:
@@ -110,7 +123,7 @@ class Corpus:
         self, intent: str, lang: str, rng: random.Random, slots: dict[str, str]
     ) -> str:
         """A question of the intent that the bank does not hold out."""
-        own = GRAMMAR[lang].Q[intent]
+        plain_ways, roundabout_ways = QUESTIONS[lang][intent]
         families = self.bank[lang].train.get(intent)
         while True:
             if families and rng.random() < 0.5:
@@ -118,6 +131,7 @@ class Corpus:
                 if rng.random() < 0.35:
                     text = self.polish(text, lang, rng)
             else:
+                own = roundabout_ways if roundabout_ways and rng.random() < 0.5 else plain_ways
                 text = self.polish(expand(rng.choice(own), rng, slots), lang, rng)
             plain = (
                 normalise(text.replace(slots["name"], NAME_SLOT)) if slots["name"] in text else ""

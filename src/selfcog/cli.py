@@ -23,6 +23,8 @@ VERBS = {
     "export": ("export", "merge a checkpoint into a folder that runs anywhere"),
     "merge-lora": ("export", "the same as export --merge_lora true"),
 }
+# What the same thing is called elsewhere.
+OTHER_NAMES = {"train": "sft", "finetune": "sft", "chat": "infer", "merge": "merge-lora"}
 
 HELP = """\
 selfcog {version}: give a chat model a name and a maker of its own.
@@ -60,9 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     except SystemExit as stop:
         return _exit_code(stop)
+    except BrokenPipeError:
+        return _leave_quietly()
     except (SelfcogError, OSError) as error:
-        if isinstance(error, BrokenPipeError):
-            return _leave_quietly()
         _report(str(error))
         return error.exit_code if isinstance(error, SelfcogError) else 1
     except KeyboardInterrupt:
@@ -110,8 +112,10 @@ def _explain_unknown(verb: str) -> str:
 
     if verb.startswith("-"):
         return f"{verb} before a verb; write: selfcog sft {verb} … (selfcog --help lists the verbs)"
-    match = difflib.get_close_matches(verb.lower(), [*VERBS, "help", "version"], n=1)
-    hint = f"did you mean selfcog {match[0]}?" if match else f"verbs: {', '.join(VERBS)}"
+    known = [*VERBS, "help", "version", *OTHER_NAMES]
+    match = difflib.get_close_matches(verb.lower(), known, n=1)
+    meant = OTHER_NAMES.get(match[0], match[0]) if match else ""
+    hint = f"did you mean selfcog {meant}?" if meant else f"verbs: {', '.join(VERBS)}"
     return f"unknown verb {verb}; {hint}"
 
 
@@ -122,10 +126,8 @@ def _report(message: str, *, is_error: bool = True) -> None:
     if os.environ.get("SELFCOG_DEBUG", "") not in ("", "0"):
         traceback.print_exc()
     coloured = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-    label = "error: " if is_error else ""
-    if coloured and is_error:
-        label = "\x1b[1;31merror:\x1b[0m "
-    print(f"selfcog: {label}{' '.join(message.split())}", file=sys.stderr)
+    label = "\x1b[1;31merror:\x1b[0m " if coloured else "error: "
+    print(f"selfcog: {label if is_error else ''}{' '.join(message.split())}", file=sys.stderr)
 
 
 def _keep_output_printable() -> None:

@@ -54,6 +54,8 @@ class StepEvent(Event):
     step_time_s: float
     fill: float
     """Real tokens / processed positions, 1.0 = no padding."""
+    token_accuracy: float | None = None
+    """Share of the supervised tokens that were the likeliest token before the update."""
 
 
 @dataclass(frozen=True, slots=True)

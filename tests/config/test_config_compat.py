@@ -9,7 +9,8 @@ import pytest
 
 from selfcog.config.compat_table import ROWS
 from selfcog.config.leaf import coerce, leaves_of
-from selfcog.config.load import COMMANDS, parse_command
+from selfcog.config.load import parse_command
+from selfcog.config.schema import COMMANDS
 from selfcog.errors import ConfigError
 
 BASE = ["--model", "embedded", "--dataset", "a.jsonl"]

@@ -10,7 +10,8 @@ import pytest
 from selfcog.config.compat import rows_for
 from selfcog.config.help import WIDTH, write_docs, write_help
 from selfcog.config.leaf import leaves_of
-from selfcog.config.load import COMMANDS, parse_command
+from selfcog.config.load import parse_command
+from selfcog.config.schema import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 SNAPSHOT = Path(__file__).parent / "flags.txt"

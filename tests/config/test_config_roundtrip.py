@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from selfcog.config.flags import FLAG
 from selfcog.config.leaf import Leaf, leaves_of
-from selfcog.config.load import COMMANDS, Parsed, dump_yaml, load_config, make_config, parse_command
+from selfcog.config.load import Parsed, dump_yaml, load_config, make_config, parse_command
+from selfcog.config.schema import COMMANDS
 from selfcog.errors import ConfigError
 
 HARD_TEXTS = (

@@ -10,8 +10,7 @@ from pydantic import ValidationError
 from selfcog.config.base import Config
 from selfcog.config.help import groups_of
 from selfcog.config.leaf import leaves_of
-from selfcog.config.load import COMMANDS
-from selfcog.config.schema import IdentitySection, ModelSection, SftConfig, TrainSection
+from selfcog.config.schema import COMMANDS, IdentitySection, ModelSection, SftConfig, TrainSection
 
 CONFIGS = pytest.mark.parametrize("config", COMMANDS.values(), ids=COMMANDS)
 

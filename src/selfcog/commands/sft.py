@@ -17,6 +17,7 @@ from selfcog.commands.rows import CollectedRows, collect_rows, report_rows
 from selfcog.config.load import dump_yaml, parse_command
 from selfcog.config.schema import SftConfig
 from selfcog.console import TrainingView, make_console
+from selfcog.data import parse_source
 from selfcog.errors import ConfigError, DataError
 from selfcog.events import EventLog, WarningEvent
 from selfcog.model.locate import ModelPaths, fetch_model, resolve_model
@@ -249,9 +250,19 @@ def describe_checkpoint(config: SftConfig, paths: ModelPaths) -> CheckpointInfo:
     )
 
 
+def check_paths(config: SftConfig) -> None:
+    """Answer missing paths before any process is started."""
+    resolve_model(config.model.model, config.model.model_revision)
+    data = config.data
+    for name in (*data.dataset, *data.val_dataset, *config.identity.self_cognition_file):
+        parse_source(name)
+    find_resume(config)
+
+
 def main(argv: list[str]) -> int:
     parsed = parse_command("sft", argv)
     assert isinstance(parsed.config, SftConfig)
+    check_paths(parsed.config)
     from selfcog.train.launch import maybe_relaunch
 
     code = maybe_relaunch(["sft", *argv])

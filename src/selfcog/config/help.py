@@ -14,7 +14,7 @@ from typing import TextIO
 from selfcog.config.base import Config
 from selfcog.config.compat import rows_for
 from selfcog.config.leaf import Leaf, leaves_of
-from selfcog.config.load import COMMANDS
+from selfcog.config.schema import COMMANDS
 
 WIDTH = 100
 TEXT_COLUMN = 34

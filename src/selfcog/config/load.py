@@ -20,17 +20,10 @@ from selfcog.config import compat
 from selfcog.config.base import Config
 from selfcog.config.flags import Assignment, arity_of, nearest, read_words, wants_help
 from selfcog.config.leaf import Leaf, coerce, describe_allowed, leaves_of
-from selfcog.config.schema import DemoConfig, ExportConfig, InferConfig, SftConfig
+from selfcog.config.schema import COMMANDS, DemoConfig, ExportConfig, InferConfig, SftConfig
 from selfcog.errors import ConfigError
 
 ConfigT = TypeVar("ConfigT", bound=Config)
-
-COMMANDS: dict[str, type[Config]] = {
-    "sft": SftConfig,
-    "infer": InferConfig,
-    "export": ExportConfig,
-    "demo": DemoConfig,
-}
 
 
 @dataclass(frozen=True, slots=True)

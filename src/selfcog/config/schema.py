@@ -14,6 +14,7 @@ from selfcog.config.base import Config, Count, DType, Seed
 from selfcog.config.schema_use import DemoConfig, ExportConfig, InferConfig
 
 __all__ = [
+    "COMMANDS",
     "AdapterSection",
     "DataSection",
     "DemoConfig",
@@ -339,3 +340,12 @@ class SftConfig(Config):
     adapter: AdapterSection = Field(default_factory=AdapterSection)
     train: TrainSection = Field(default_factory=TrainSection)
     output: OutputSection = Field(default_factory=OutputSection)
+
+
+COMMANDS: dict[str, type[Config]] = {
+    "sft": SftConfig,
+    "infer": InferConfig,
+    "export": ExportConfig,
+    "demo": DemoConfig,
+}
+"""Verb → its settings."""

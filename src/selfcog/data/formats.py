@@ -187,7 +187,10 @@ def _read_pair(row: Mapping[str, Any], layout: Layout, need_answer: bool) -> lis
     column, value = _first_given(row, layout.questions)
     if type(value) is list and value and type(value[0]) is dict:
         # What leads up to a completion is context.
-        messages += [replace(turn, train=False) for turn in parse_turns(value, column)]
+        messages += [
+            replace(turn, train=False) if turn.role == "assistant" else turn
+            for turn in parse_turns(value, column)
+        ]
     else:
         question = as_text(value, f"column '{column}'") or ""
         if layout.extra is not None and layout.extra != column:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,9 @@ from selfcog.data.read import Source, expand, parse_source, read_rows
 from selfcog.data.rows import ColumnError, RawRow, RowError, nearest, quote_all
 from selfcog.errors import DataError
 from selfcog.types import Example, Finding, RejectedRow
+
+# Left out when reasons are counted, so that one fault is one line.
+_DETAIL = re.compile(r" \(turns? [^)]*\)| (?:at column|of turn|in turn) \d+")
 
 Strategy = Literal["none", "discard", "warning", "error"]
 _Parsed = TypeVar("_Parsed", Example, Question)
@@ -146,11 +150,16 @@ class _Loader(Generic[_Parsed]):
         for position, source in enumerate(sources):
             earlier = sum(other.path == source.path for other in sources[:position])
             self._load_source(source, earlier)
-        if self._unseen:
-            missing = next(iter(self._unseen))
-            close = nearest(missing, self._seen_columns)
-            hint = f"did you mean '{close}'?" if close else f"found {quote_all(self._seen_columns)}"
-            raise DataError(f"--columns names '{missing}', which no source has; {hint}")
+        # No error: one mapping serves several calls, and these sources may not need it.
+        if self._unseen and sources:
+            names = quote_all(source.name for source in sources)
+            self.findings.append(Finding("warning", f"{names}: {self._explain_unseen()}"))
+
+    def _explain_unseen(self) -> str:
+        missing = next(iter(self._unseen))
+        close = nearest(missing, self._seen_columns)
+        hint = f"did you mean '{close}'?" if close else f"found {quote_all(self._seen_columns)}"
+        return f"there is no column '{missing}', which --columns names; {hint}"
 
     def _load_source(self, source: Source, earlier: int) -> None:
         first_rejected = len(self.rejected)
@@ -198,7 +207,8 @@ class _Loader(Generic[_Parsed]):
         self._note_columns(part, parser)
         if num_read and len(column_errors) == num_read:
             reason = Counter(row.reason for row in column_errors).most_common(1)[0][0]
-            raise DataError(f"{part.name}: {reason} (the same in all {count(num_read, 'row')})")
+            message = f"{part.name}: {reason} (in all {count(num_read, 'row')})"
+            raise DataError(f"{message}; {self._explain_unseen()}" if self._unseen else message)
         self.rejected += rejected
         if rejected and self._strategy == "error":
             first = rejected[0]
@@ -233,7 +243,7 @@ def summarize(rejected: Sequence[RejectedRow], limit: int = 3) -> str:
     """Reasons with counts and first lines, the most frequent first: for one line on screen."""
     lines: dict[str, list[int]] = {}
     for row in rejected:
-        lines.setdefault(row.reason, []).append(row.line)
+        lines.setdefault(_DETAIL.sub("", row.reason), []).append(row.line)
     ranked = sorted(lines.items(), key=lambda item: -len(item[1]))
     parts = [
         f"{reason}: {count(len(found), 'row')} ({format_lines(found, 5)})"

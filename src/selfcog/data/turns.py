@@ -69,7 +69,10 @@ def parse_turns(value: Any, name: str) -> list[Message]:
     if not isinstance(value, list | tuple):
         raise RowError(f"column '{name}' is not a list of turns but {describe(value)}")
     messages: list[Message] = []
-    for number, turn in enumerate(value, 1):
+    first = value[0] if value else None
+    has_system = isinstance(first, dict) and "system" in (first.get("role"), first.get("from"))
+    # Turns are counted as the checks count them: without a leading system message.
+    for number, turn in enumerate(value, 0 if has_system else 1):
         if isinstance(turn, dict):
             messages.extend(_parse_turn(turn, number))
         elif isinstance(turn, list | tuple):
@@ -77,7 +80,7 @@ def parse_turns(value: Any, name: str) -> list[Message]:
                 raise RowError(f"turn {number} of '{name}' is a list of {len(turn)}, not a pair")
             messages += _make_pair(turn[0], turn[1], number)
         elif isinstance(turn, str) and not any(isinstance(other, dict) for other in value):
-            role: Role = "assistant" if number % 2 == 0 else "user"
+            role: Role = "user" if number % 2 else "assistant"
             messages.append(make_message(role, turn, None))
         else:
             raise RowError(f"turn {number} of '{name}' is {describe(turn)}, not an object")
