@@ -1,7 +1,6 @@
 """``selfcog VERB …``: the verb's module is imported after the verb is known, nothing before.
 
-Exit codes: 0 done, 2 wrong usage, 1 failed, 130 interrupted, 141 the reader of the output left.
-"""
+Exit codes: 0 done, 2 wrong usage, 1 failed, 130 interrupted, 141 the reader of the output left."""
 
 from __future__ import annotations
 
@@ -125,9 +124,9 @@ def _report(message: str, *, is_error: bool = True) -> None:
         return
     if os.environ.get("SELFCOG_DEBUG", "") not in ("", "0"):
         traceback.print_exc()
-    coloured = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-    label = "\x1b[1;31merror:\x1b[0m " if coloured else "error: "
-    print(f"selfcog: {label if is_error else ''}{' '.join(message.split())}", file=sys.stderr)
+    is_plain = not sys.stderr.isatty() or "NO_COLOR" in os.environ
+    label = "" if not is_error else "error: " if is_plain else "\x1b[1;31merror:\x1b[0m "
+    print(f"selfcog: {label}{' '.join(message.split())}", file=sys.stderr)
 
 
 def _keep_output_printable() -> None:
