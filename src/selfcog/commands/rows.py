@@ -86,7 +86,9 @@ def collect_rows(config: SftConfig) -> CollectedRows:
     )
     loaded = [*own.loaded, domain, val]
     findings = [*own.findings, *chosen.findings]
-    summary = summary_lines(data_report(mixture, loaded=loaded, findings=findings))
+    notes = [f"note: {item.message}" for item in own.findings if item.level == "note"]
+    report = data_report(mixture, loaded=loaded, findings=findings)
+    summary = [*notes, *summary_lines(report)]
     return CollectedRows(mixture, loaded, findings, summary, seed)
 
 
@@ -114,7 +116,9 @@ def collect_identity(
     if not (settings.self_cognition_sample or settings.self_cognition_file):
         return IdentityRows()
     identity = make_identity(settings)
-    findings = [Finding("warning", notice) for notice in identity.notices()]
+    findings = [Finding("note", note) for note in identity.reading_notes]
+    doubts = [note for note in identity.notices() if note not in identity.reading_notes]
+    findings += [Finding("warning", doubt) for doubt in doubts]
     loaded = load_dataset(
         settings.self_cognition_file,
         columns=columns,

@@ -50,11 +50,16 @@ class SftResult:
 
 @dataclass(frozen=True, slots=True)
 class TokenRows:
-    """The mixture as tokens; ``rejected`` are the rows that the renderer could not use."""
+    """The mixture as tokens; ``rejected`` are the rows that the renderer could not use.
+
+    ``num_split`` training rows exist because the template rewrites past turns (thinking models):
+    such a turn is learnt in a row of its own.
+    """
 
     train: list[TokenizedExample]
     dev: list[TokenizedExample]
     rejected: list[RejectedRow]
+    num_split: int = 0
 
 
 def run(config: SftConfig, notices: Sequence[str] = ()) -> SftResult:
@@ -128,24 +133,21 @@ def make_renderer(config: SftConfig, paths: ModelPaths) -> Renderer:
 
 def render_rows(rows: CollectedRows, renderer: Renderer, config: SftConfig) -> TokenRows:
     """Raises DataError when no row is left to train, or under strategy "error" at the first loss."""
-    rejected: list[RejectedRow] = []
-    kept: list[list[TokenizedExample]] = []
-    for examples in (rows.mixture.train, rows.mixture.dev):
-        found = renderer.render_all(
-            examples, config.data.max_length, config.data.truncation_strategy
-        )
-        kept.append([item for item in found if isinstance(item, TokenizedExample)])
-        rejected += [item for item in found if isinstance(item, RejectedRow)]
+    train, dev = (
+        renderer.render_all(examples, config.data.max_length, config.data.truncation_strategy)
+        for examples in (rows.mixture.train, rows.mixture.dev)
+    )
+    rejected = [*train.rejected, *dev.rejected]
     if rejected and config.data.check_dataset_strategy == "error":
         first = rejected[0]
         raise DataError(
             f"{first.source}:{first.line}: {first.reason} ({len(rejected)} rows in all); raise "
             "--max_length, or leave such rows out with --check_dataset_strategy warning"
         )
-    if not kept[0]:
+    if not train.rows:
         reason = f"; the first: {rejected[0].reason}" if rejected else ""
         raise DataError(f"no row is left to train: {len(rejected)} were rejected{reason}")
-    return TokenRows(kept[0], kept[1], rejected)
+    return TokenRows(train.rows, dev.rows, rejected, train.num_split)
 
 
 def show_first_rows(console: Console, renderer: Renderer, tokens: TokenRows) -> None:
@@ -156,6 +158,8 @@ def show_first_rows(console: Console, renderer: Renderer, tokens: TokenRows) -> 
             shown.add(row.kind)
             console.print(f"first {row.kind} row, [bold green]trained[/] tokens in colour:")
             console.print(renderer.show(row))
+    if tokens.num_split:
+        console.print(f"note: {tokens.num_split} past turns became rows of their own")
     if tokens.rejected:
         first = tokens.rejected[0]
         console.print(
