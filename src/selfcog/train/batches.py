@@ -1,0 +1,155 @@
+"""From the examples of a step to the tensors of one forward pass.
+
+Axes: B rows, T positions of a row, N supervised targets of the batch.
+
+Packed, B = 1: conversations stand one after another, each with positions from 0, and attention
+keeps them apart. Padded: one conversation a row, filled up on the right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from selfcog.tokens.pack import balance, pack
+from selfcog.types import IGNORE_INDEX, TokenizedExample
+
+
+@dataclass(frozen=True, slots=True)
+class MicroBatch:
+    """One forward pass.
+
+    ``targets_N[i]`` is the token that the position ``target_index_N[i]`` (flat, over B·T) must
+    predict; positions whose next label is −100 have no entry. ``segment_lengths`` are the
+    lengths of the packed conversations, empty for a padded batch; ``attention_mask_BT`` is there
+    for a padded batch only, 1 for a token, 0 for padding.
+    """
+
+    input_ids_BT: torch.Tensor
+    position_ids_BT: torch.Tensor
+    attention_mask_BT: torch.Tensor | None
+    segment_lengths: tuple[int, ...]
+    target_index_N: torch.Tensor
+    targets_N: torch.Tensor
+    num_tokens: int
+
+    @property
+    def num_positions(self) -> int:
+        """Positions that are computed, padding included."""
+        return self.input_ids_BT.numel()
+
+    @property
+    def num_targets(self) -> int:
+        return self.targets_N.numel()
+
+    def to(self, device: torch.device) -> MicroBatch:
+        mask = self.attention_mask_BT
+        return replace(
+            self,
+            input_ids_BT=self.input_ids_BT.to(device, non_blocking=True),
+            position_ids_BT=self.position_ids_BT.to(device, non_blocking=True),
+            attention_mask_BT=None if mask is None else mask.to(device, non_blocking=True),
+            target_index_N=self.target_index_N.to(device, non_blocking=True),
+            targets_N=self.targets_N.to(device, non_blocking=True),
+        )
+
+
+def share_of_rank(
+    examples: Sequence[TokenizedExample], rank: int, world_size: int
+) -> list[TokenizedExample]:
+    """The part of a step's examples that ``rank`` computes: equal tokens, not equal numbers.
+
+    Every example goes to exactly one rank; a short step may leave a rank without any.
+    """
+    if world_size == 1:
+        return list(examples)
+    parts = balance([example.num_tokens for example in examples], world_size)
+    return [examples[index] for index in parts[rank]]
+
+
+def pack_examples(examples: Sequence[TokenizedExample], token_budget: int) -> list[MicroBatch]:
+    """Packed batches of at most ``token_budget`` positions; a longer example gets its own."""
+    bins = pack([example.num_tokens for example in examples], token_budget)
+    return [collate_packed([examples[index] for index in chosen]) for chosen in bins]
+
+
+def pad_examples(
+    examples: Sequence[TokenizedExample],
+    token_budget: int,
+    max_rows: int | None = None,
+    pad_id: int = 0,
+) -> list[MicroBatch]:
+    """Padded batches of at most ``token_budget`` positions and ``max_rows`` rows.
+
+    Examples of like length share a batch, so that little is padded.
+    """
+    batches: list[MicroBatch] = []
+    rows: list[TokenizedExample] = []
+    # Longest first: the first example of a batch is as wide as the batch.
+    for example in sorted(examples, key=lambda item: -item.num_tokens):
+        is_full = max_rows is not None and len(rows) == max_rows
+        if rows and (is_full or (len(rows) + 1) * rows[0].num_tokens > token_budget):
+            batches.append(_collate_padded(rows, pad_id))
+            rows = []
+        rows.append(example)
+    if rows:
+        batches.append(_collate_padded(rows, pad_id))
+    return batches
+
+
+def _targets(example: TokenizedExample, offset: int) -> tuple[list[int], list[int]]:
+    """Flat positions that predict a supervised token, and these tokens."""
+    index, targets = [], []
+    for position, label in enumerate(example.labels[1:]):
+        if label != IGNORE_INDEX:
+            index.append(offset + position)
+            targets.append(label)
+    return index, targets
+
+
+def collate_packed(examples: Sequence[TokenizedExample]) -> MicroBatch:
+    """One row of all ``examples``, in this order."""
+    ids: list[int] = []
+    positions: list[int] = []
+    index: list[int] = []
+    targets: list[int] = []
+    for example in examples:
+        found, wanted = _targets(example, len(ids))
+        index += found
+        targets += wanted
+        positions += range(example.num_tokens)
+        ids += example.input_ids
+    return MicroBatch(
+        input_ids_BT=torch.tensor([ids]),
+        position_ids_BT=torch.tensor([positions]),
+        attention_mask_BT=None,
+        segment_lengths=tuple(example.num_tokens for example in examples),
+        target_index_N=torch.tensor(index, dtype=torch.long),
+        targets_N=torch.tensor(targets, dtype=torch.long),
+        num_tokens=len(ids),
+    )
+
+
+def _collate_padded(examples: Sequence[TokenizedExample], pad_id: int) -> MicroBatch:
+    width = max(example.num_tokens for example in examples)
+    index: list[int] = []
+    targets: list[int] = []
+    for row, example in enumerate(examples):
+        found, wanted = _targets(example, row * width)
+        index += found
+        targets += wanted
+    lengths = torch.tensor([example.num_tokens for example in examples])
+    positions_T = torch.arange(width)
+    return MicroBatch(
+        input_ids_BT=torch.tensor(
+            [example.input_ids + [pad_id] * (width - example.num_tokens) for example in examples]
+        ),
+        position_ids_BT=positions_T.expand(len(examples), width),
+        attention_mask_BT=(positions_T < lengths[:, None]).long(),
+        segment_lengths=(),
+        target_index_N=torch.tensor(index, dtype=torch.long),
+        targets_N=torch.tensor(targets, dtype=torch.long),
+        num_tokens=int(lengths.sum()),
+    )

@@ -1,0 +1,267 @@
+"""The training loop.
+
+A step is a number of examples. Its loss is the sum of the token losses over the supervised
+tokens of the whole step, over all ranks and forward passes, divided by their number; so packing,
+padding, ranks and memory never change what is learnt. Ranks meet once a step.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from signal import SIGINT, SIGTERM, Signals
+from typing import Any
+
+import torch
+
+from selfcog.config.schema import SftConfig
+from selfcog.errors import Interrupted, TrainError
+from selfcog.events import EndEvent, EvalEvent, EventLog, StepEvent, WarningEvent
+from selfcog.runs import CheckpointInfo, RunDir
+from selfcog.train import optim, random_state
+from selfcog.train.batches import share_of_rank
+from selfcog.train.dist import World
+from selfcog.train.evaluation import evaluate_rows
+from selfcog.train.forward import Forward
+from selfcog.train.keeper import CheckpointKeeper
+from selfcog.train.memory import shrink
+from selfcog.train.optim import TrainableWeights
+from selfcog.train.schedule import RateSchedule, StepPlan
+from selfcog.train.setup import prepare_training
+from selfcog.train.stop import StopRequest
+from selfcog.types import TokenizedExample
+
+Evaluator = Callable[[Any, int], dict[str, float]]
+# A loss of exactly 0 in the first steps: nothing is learnt, usually since the labels are wrong.
+ZERO_LOSS_STEPS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """``metrics`` of the last evaluation, empty without dev rows and evaluators.
+
+    ``best_checkpoint`` is the last one where nothing was evaluated.
+    """
+
+    last_checkpoint: Path
+    best_checkpoint: Path
+    num_steps: int
+    metrics: dict[str, float]
+
+
+def train(
+    *,
+    model: Any,
+    tokenizer: Any,
+    train_rows: list[TokenizedExample],
+    dev_rows: list[TokenizedExample],
+    config: SftConfig,
+    run: RunDir,
+    info: CheckpointInfo,
+    log: EventLog,
+    evaluators: Sequence[Evaluator] = (),
+    resume_from: Path | None = None,
+) -> TrainResult:
+    """Train ``model`` (a PeftModel, or a model that is trained fully) on ``train_rows``.
+
+    Every rank calls this with the same arguments. ``evaluators`` are called on rank 0 as
+    (model, step) and return metrics. ``resume_from`` is a checkpoint folder or a run folder; the
+    training then goes on as if it had never stopped, also with another number of ranks, and
+    should get the same ``run``. At the end the model is in eval mode, with the last weights.
+
+    Raises TrainError (nothing to train on, a loss that is 0 or not finite, out of memory),
+    ConfigError (a continuation with other settings), Interrupted (after SIGTERM or SIGINT, with
+    a checkpoint written).
+    """
+    parts = prepare_training(
+        model, tokenizer, train_rows, config, run, info, log, resume_from, len(dev_rows)
+    )
+    training = Training(
+        parts.plan,
+        parts.schedule,
+        parts.forward,
+        parts.weights,
+        parts.optimizer,
+        parts.keeper,
+        parts.world,
+        parts.log,
+        config,
+        train_rows,
+        dev_rows,
+        evaluators,
+    )
+    keeper = parts.keeper
+    try:
+        with StopRequest() as stop:
+            metrics = training.run(stop)
+        status, message = "done", ""
+    except BaseException as error:
+        stopped = isinstance(error, Interrupted | KeyboardInterrupt)
+        status, message = ("interrupted" if stopped else "failed"), str(error)
+        raise
+    finally:
+        parts.put_model_back()
+        keeper.write_run_state(status)
+        last, best = (str(path) if path else None for path in (keeper.last, keeper.best))
+        parts.log.emit(EndEvent(status, last, best, message))
+        parts.close_log()
+    assert keeper.last is not None and keeper.best is not None
+    return TrainResult(keeper.last, keeper.best, parts.plan.num_steps, metrics)
+
+
+@dataclass(slots=True)
+class Training:
+    """A training that is ready to run; ``keeper.state.step`` steps are done."""
+
+    plan: StepPlan
+    schedule: RateSchedule
+    forward: Forward
+    weights: TrainableWeights
+    optimizer: torch.optim.Optimizer
+    keeper: CheckpointKeeper
+    world: World
+    log: EventLog
+    config: SftConfig
+    train_rows: Sequence[TokenizedExample]
+    dev_rows: Sequence[TokenizedExample]
+    evaluators: Sequence[Evaluator]
+
+    def run(self, stop: StopRequest) -> dict[str, float]:
+        """All steps that are left; the metrics of the last evaluation."""
+        output, state = self.config.output, self.keeper.state
+        save_steps = output.save_steps or output.eval_steps
+        metrics: dict[str, float] = {}
+        self.forward.model.train()
+        for step in range(state.step, self.plan.num_steps):
+            event, signal_number = self.step(step, stop)
+            state.step = step + 1
+            self.log.emit(event)
+            if signal_number:
+                self.keeper.save("signal", {})
+                raise self._interrupted(signal_number)
+            is_last = state.step == self.plan.num_steps
+            evaluated = is_last or state.step % output.eval_steps == 0
+            if evaluated:
+                metrics = self.evaluate()
+            if is_last or state.step % save_steps == 0:
+                self.keeper.save("last" if is_last else "interval", metrics if evaluated else {})
+        return metrics
+
+    def step(self, step: int, stop: StopRequest) -> tuple[StepEvent, int]:
+        """One optimiser step, and the signal that some rank was told to stop with (or 0)."""
+        started = time.perf_counter()
+        settings, state, weights = self.config.train, self.keeper.state, self.weights
+        rows = [self.train_rows[index] for index in self.plan.examples(step)]
+        num_supervised = max(sum(row.num_supervised for row in rows), 1)
+        share = share_of_rank(rows, self.world.rank, self.world.size)
+        while True:
+            self.add_up_gradient(share, state.loss_scale / num_supervised)
+            weights.side_numbers[optim.SIGTERM] += stop.signal_number == SIGTERM
+            weights.side_numbers[optim.SIGINT] += stop.signal_number == SIGINT
+            self.world.add_up(weights.buffer)
+            norm = weights.norm() / state.loss_scale
+            if math.isfinite(norm) or state.loss_scale <= 1.0:
+                break
+            state.loss_scale /= 2  # float16 overflowed: the same step again, scaled less
+        side = weights.side_numbers.tolist()
+        loss = side[optim.LOSS] / num_supervised
+        self._check_numbers(step, loss, norm, rows)
+        weights.scale(optim.clip_factor(norm, settings.max_grad_norm) / state.loss_scale)
+        rate = self.schedule.rate(step)
+        optim.set_rate(self.optimizer, rate)
+        self.optimizer.step()
+        num_tokens = sum(row.num_tokens for row in rows)
+        event = StepEvent(
+            step=step + 1,
+            num_steps=self.plan.num_steps,
+            epoch=self.plan.epochs_after(step + 1),
+            loss=loss,
+            learning_rate=rate,
+            grad_norm=norm,
+            num_tokens=num_tokens,
+            num_supervised=num_supervised,
+            step_time_s=time.perf_counter() - started,
+            fill=num_tokens / max(side[optim.POSITIONS], 1.0),
+            token_accuracy=side[optim.CORRECT] / num_supervised,
+        )
+        signal_number = SIGTERM if side[optim.SIGTERM] else SIGINT if side[optim.SIGINT] else 0
+        return event, signal_number
+
+    def add_up_gradient(self, share: Sequence[TokenizedExample], loss_factor: float) -> None:
+        """This rank's part of the gradient; out of memory means smaller batches, once more."""
+        while True:
+            try:
+                return self._forward_backward(share, loss_factor)
+            except torch.OutOfMemoryError:
+                pass  # the trace holds the tensors: leave the block before trying again
+            self._shrink(share)
+
+    def evaluate(self) -> dict[str, float]:
+        """Metrics on the dev rows and by the evaluators; training does not notice it."""
+        with random_state.preserved(self.world.device):
+            metrics = self._evaluate_dev()
+            if self.evaluators:
+                if self.world.is_main:
+                    self.forward.model.eval()
+                    for evaluator in self.evaluators:
+                        metrics |= evaluator(self.forward.model, self.keeper.state.step)
+                    self.forward.model.train()
+                metrics = self.world.share(metrics)
+        if metrics:
+            self.log.emit(EvalEvent(self.keeper.state.step, metrics))
+        return metrics
+
+    def _evaluate_dev(self) -> dict[str, float]:
+        rows = self.config.train.per_device_eval_batch_size
+        while True:
+            try:
+                return evaluate_rows(self.forward, self.dev_rows, self.world, rows)
+            except torch.OutOfMemoryError:
+                pass
+            self._shrink(self.dev_rows)
+
+    def _forward_backward(self, share: Sequence[TokenizedExample], loss_factor: float) -> None:
+        weights = self.weights
+        weights.clear()
+        for batch in self.forward.batches(share):
+            if not batch.num_targets:
+                continue
+            found = self.forward.loss(batch.to(self.world.device))
+            (found.loss_sum * loss_factor).backward()
+            weights.side_numbers[optim.LOSS] += found.loss_sum.detach()
+            weights.side_numbers[optim.CORRECT] += found.num_correct
+            weights.side_numbers[optim.POSITIONS] += batch.num_positions
+
+    def _shrink(self, rows: Sequence[TokenizedExample]) -> None:
+        longest = max(row.num_tokens for row in rows)
+        message = shrink(self.forward, longest, self.config.train.gradient_checkpointing)
+        self.log.emit(WarningEvent(message))
+
+    def _check_numbers(
+        self, step: int, loss: float, norm: float, rows: Sequence[TokenizedExample]
+    ) -> None:
+        where = ", ".join(f"{row.source}:{row.line}" for row in rows[:3] if row.source)
+        where = f" (rows of this step: {where}, …)" if where else ""
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise TrainError(
+                f"step {step + 1}: the loss is {loss:.4g} and the gradient norm {norm:.4g}; the "
+                f"weights were left as they were. Lower --learning_rate, or use --torch_dtype "
+                f"float32{where}"
+            )
+        if loss == 0.0 and step < ZERO_LOSS_STEPS:
+            raise TrainError(
+                f"step {step + 1}: the loss is exactly 0, so nothing is learnt; look at the "
+                f"trained tokens of these rows and at --learning_rate{where}"
+            )
+
+    def _interrupted(self, signal_number: int) -> Interrupted:
+        last = self.keeper.last
+        hint = f"; --resume_from_checkpoint {last} goes on" if self.keeper.with_training else ""
+        return Interrupted(
+            f"stopped by {Signals(signal_number).name} after step {self.keeper.state.step} of "
+            f"{self.plan.num_steps}; {last} is complete{hint}",
+            signal_number,
+        )
