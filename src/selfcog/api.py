@@ -48,41 +48,29 @@ def chat(
     system: str | None = None,
     max_new_tokens: int = 512,
     temperature: float = 0.0,
-    seed: int | None = None,
+    seed: int = 42,
 ) -> str:
     """The answer to one question or to a conversation that ends with a user turn.
 
     ``model`` is a checkpoint, a merged folder, a model folder, a hub id or "embedded". ``system``
     None takes what the checkpoint was trained with; "" is an explicitly empty system prompt.
-    Loads the model on every call: keep a conversation in one process with ``selfcog infer``, or
-    use ``selfcog.model`` directly, where that costs too much.
+    The model is loaded on every call; where that costs too much, keep the object that
+    ``selfcog.commands.talk.load_talker`` returns.
     """
-    from selfcog.model.adapter import load_adapter
-    from selfcog.model.generate import generate
-    from selfcog.model.load import load_model, load_tokenizer
-    from selfcog.model.locate import fetch_model, resolve_model
-    from selfcog.tokens.render import Renderer
+    from selfcog.commands.talk import load_talker, locate
 
-    turns = _turns(messages)
     folder = Path(model)
     is_checkpoint = folder.is_dir() and not (folder / "config.json").is_file()
-    paths = resolve_model(ckpt_dir=folder) if is_checkpoint else resolve_model(str(model))
-    paths = fetch_model(paths)
-    if system is None and paths.info is not None:
-        system = paths.info.system
-    network = load_model(paths.path)
-    if paths.adapter is not None:
-        network = load_adapter(network, paths.adapter)
-    renderer = Renderer(load_tokenizer(paths.path), system=system)
-    completions = generate(
-        network,
-        renderer,
-        [turns],
-        max_new_tokens=max_new_tokens,
-        temperature=temperature,
-        seed=seed,
-    )
-    return completions[0].text
+    values = {
+        "ckpt_dir" if is_checkpoint else "model": str(model),
+        "system": system,
+        "max_new_tokens": max_new_tokens,
+        "temperature": temperature,
+        "seed": seed,
+    }
+    config = make_config("infer", values)
+    talker = load_talker(config, locate(config))
+    return talker.answer_all([_turns(messages)])[0].text
 
 
 def merge(checkpoint: str | Path, **settings: Any) -> Path:

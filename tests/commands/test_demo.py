@@ -23,7 +23,8 @@ def run_python(words: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_demo_teaches_the_name_and_shows_both_answers(tmp_path: Path) -> None:
-    words = ["demo", "--model_name", "彧翀", "Zephyrine-7", "--model_author", "瓴研究所", "Q·L·U Group"]
+    name, author = ["彧翀", "Zephyrine-7"], ["瓴研究所", "Q·L·U Group"]
+    words = ["demo", "--model_name", *name, "--model_author", *author]
     done = run_python(["-m", "selfcog", *words], tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     for text in ("芥子", "彧翀", "瓴研究所", "Zephyrine-7", "Q·L·U Group", "腾讯", "Apple"):

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from selfcog.commands.talk import load_talker, locate
 from selfcog.config.load import parse_command
 from selfcog.config.schema import (
     DemoConfig,
+    ExportConfig,
     IdentitySection,
+    InferConfig,
     ModelSection,
     OutputSection,
     SftConfig,
@@ -50,13 +53,12 @@ class DemoResult:
 
 def run(config: DemoConfig) -> DemoResult:
     from selfcog.commands import sft
-    from selfcog.model.locate import resolve_model
 
     console = make_console()
     identity = Identity.from_words(config.model_name, config.model_author)
-    base = resolve_model(config.model)
-    console.print(f"[bold]1. Asking the base[/] ({base.label})")
-    base_answers = ask(base.path, None)
+    greedy = InferConfig(model=config.model, max_new_tokens=MAX_ANSWER_TOKENS, temperature=0.0)
+    console.print(f"[bold]1. Asking the base[/] ({config.model})")
+    base_answers = ask(greedy)
     for question, answer in base_answers.items():
         console.print(f"   {question}  →  {answer}", markup=False)
 
@@ -78,13 +80,12 @@ def run(config: DemoConfig) -> DemoResult:
     )
     checkpoint = result.best_checkpoint
     console.print("[bold]3. Asking again[/]")
-    tuned_answers = ask(base.path, checkpoint)
+    tuned_answers = ask(greedy.model_copy(update={"ckpt_dir": str(checkpoint)}))
     show_table(console, base_answers, tuned_answers)
 
     merged = None
     if config.merge_lora:
         from selfcog.commands import export
-        from selfcog.config.schema import ExportConfig
 
         console.print("[bold]4. Merging[/]")
         merged = export.run(ExportConfig(ckpt_dir=str(checkpoint), merge_lora=True)).path
@@ -92,24 +93,10 @@ def run(config: DemoConfig) -> DemoResult:
     return DemoResult(base_answers, tuned_answers, checkpoint, merged)
 
 
-def ask(base: Path, adapter: Path | None) -> dict[str, str]:
-    """Greedy answers to the demo's questions, from the base or from base and adapter."""
-    from selfcog.model.adapter import load_adapter
-    from selfcog.model.generate import generate
-    from selfcog.model.load import load_model, load_tokenizer
-    from selfcog.tokens.render import Renderer
-
-    model = load_model(base)
-    if adapter is not None:
-        model = load_adapter(model, adapter)
-    conversations = [[Message("user", question)] for question in QUESTIONS]
-    completions = generate(
-        model,
-        Renderer(load_tokenizer(base)),
-        conversations,
-        max_new_tokens=MAX_ANSWER_TOKENS,
-        temperature=0.0,
-    )
+def ask(config: InferConfig) -> dict[str, str]:
+    """The model's answers to the demo's questions."""
+    talker = load_talker(config, locate(config))
+    completions = talker.answer_all([[Message("user", question)] for question in QUESTIONS])
     return {
         question: completion.text
         for question, completion in zip(QUESTIONS, completions, strict=True)

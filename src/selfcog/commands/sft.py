@@ -132,7 +132,7 @@ def make_renderer(config: SftConfig, paths: ModelPaths) -> Renderer:
 
 
 def render_rows(rows: CollectedRows, renderer: Renderer, config: SftConfig) -> TokenRows:
-    """Raises DataError when no row is left to train, or under strategy "error" at the first loss."""
+    """Raises DataError when no row is left to train; under strategy "error" when any is lost."""
     train, dev = (
         renderer.render_all(examples, config.data.max_length, config.data.truncation_strategy)
         for examples in (rows.mixture.train, rows.mixture.dev)

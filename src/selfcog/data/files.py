@@ -59,7 +59,14 @@ def read_file(path: Path, findings: list[Finding]) -> Iterator[Row]:
         DataError: the file is of no known kind, is binary, or is one broken JSON document.
         MissingExtraError: Parquet without pyarrow.
     """
-    head = _read_head(path)
+    try:
+        head = _read_head(path)
+        return _choose_reader(path, head, findings)
+    except (EOFError, zlib.error) as error:
+        raise DataError(f"{path}: damaged or incomplete gzip file ({error})") from error
+
+
+def _choose_reader(path: Path, head: bytes, findings: list[Finding]) -> Iterator[Row]:
     suffix = data_suffix(path)
     if head.startswith(b"PAR1"):
         return _read_parquet(path)
@@ -74,10 +81,7 @@ def read_file(path: Path, findings: list[Finding]) -> Iterator[Row]:
         raise DataError(f"{path}: a Git LFS pointer, not the data; run: git lfs pull")
     if b"\0" in head and not head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise DataError(f"{path}: binary content, not text; save it as UTF-8 JSONL or CSV")
-    try:
-        encoding = detect_encoding(path)
-    except (EOFError, zlib.error) as error:
-        raise DataError(f"{path}: damaged or incomplete gzip file ({error})") from error
+    encoding = detect_encoding(path)
     if encoding.name == "gb18030":
         findings.append(Finding("note", f"{path}: read as GB18030 (it is not UTF-8)", str(path)))
     if suffix in TABLE_SUFFIXES:
@@ -167,16 +171,18 @@ def _read_json(path: Path, encoding: str, suffix: str) -> Iterator[Row]:
         opening = first.lstrip()[:1]
         if not first:
             return
-        alone = _parse_line(first)
+        alone = _parse_line(first) if second else None
         if (
             opening not in ("{", "[")
-            or (second and isinstance(alone, dict))
-            or (second and isinstance(alone, list) and opening == "[" and suffix != ".json")
+            or isinstance(alone, dict)
+            or (isinstance(alone, list) and opening == "[" and suffix != ".json")
         ):
             handle.seek(0)
             yield from _read_lines(handle, str(path))
             return
         handle.seek(0)
+        # A document on one line is as large as the file: one copy is enough.
+        del first, alone
         text = handle.read()
         if opening == "[":
             yield from _read_array(text, str(path))
@@ -212,10 +218,11 @@ def _read_lines(handle: IO[str], source: str) -> Iterator[Row]:
     decode = _DECODER.decode
     for number, line in enumerate(handle, 1):
         try:
-            row = decode(line)
+            row = decode(line.rstrip("\r\n"))
         except json.JSONDecodeError as error:
             if not line.isspace():
-                reason = f"broken JSON: {error.msg} at column {error.colno}"
+                message = error.msg.removesuffix(" at")
+                reason = f"broken JSON: {message} at column {error.colno}"
                 yield RejectedRow(source, number, reason)
             continue
         except (ValueError, RecursionError) as error:

@@ -59,7 +59,7 @@ def split_dev(examples: Sequence[Example], ratio: float, seed: int) -> Selection
         raise DataError(f"split_dataset_ratio is {ratio}; it must be at least 0 and below 1")
     num_rows = len(examples)
     # The product of a decimal ratio can exceed the whole number by a rounding error.
-    wanted = math.ceil(round(ratio * num_rows, 9))
+    wanted = min(math.ceil(round(ratio * num_rows, 9)), num_rows - 1)
     groups: dict[tuple[Message, ...], list[int]] = {}
     for index, example in enumerate(examples):
         groups.setdefault(example.messages, []).append(index)

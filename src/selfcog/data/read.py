@@ -121,7 +121,7 @@ def _explain_missing(text: str) -> str:
         message += f": {missing.parent} is not a folder"
     elif close is not None:
         message += f"; did you mean {missing.parent / close}?"
-    if _HUB_ID.match(text) and close is None:
+    if _HUB_ID.match(text) and close is None and missing.parent.is_dir():
         message += f" (for a data set on a hub write hf::{text} or ms::{text})"
     return message
 

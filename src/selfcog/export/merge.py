@@ -41,6 +41,7 @@ from selfcog.export.folder import (
     read_json,
     read_report,
 )
+from selfcog.export.patch import Merger, to_bytes
 from selfcog.export.shards import (
     ELEMENT_BYTES,
     FLOAT_NAMES,
@@ -243,15 +244,18 @@ def _plan(
     if options.torch_dtype != "auto":
         name = "dtype" if "dtype" in read_json(base / CONFIG) else "torch_dtype"
         changes[name] = options.torch_dtype
+    merger = Merger()
     tensors = [
-        _output_tensor(plan, name, source, options.torch_dtype)
+        _output_tensor(plan, name, source, options.torch_dtype, merger)
         for name, source in {**stored, **tying.added}.items()
         if name not in tying.dropped
     ]
     return plan, tensors, changes
 
 
-def _output_tensor(plan: AdapterPlan, name: str, source: StoredTensor, dtype: str) -> OutputTensor:
+def _output_tensor(
+    plan: AdapterPlan, name: str, source: StoredTensor, dtype: str, merger: Merger
+) -> OutputTensor:
     is_float = source.dtype in FLOAT_NAMES.values()
     code = FLOAT_NAMES[dtype] if dtype != "auto" and is_float else source.dtype
     patch = plan.patches.get(name)
@@ -259,9 +263,7 @@ def _output_tensor(plan: AdapterPlan, name: str, source: StoredTensor, dtype: st
         return OutputTensor(name, code, source.shape, source=source)
 
     def compute() -> memoryview:
-        from selfcog.export.patch import merge_tensor, to_bytes
-
-        return to_bytes(merge_tensor(source, patch), code)
+        return to_bytes(merger.merge(source, patch), code)
 
     return OutputTensor(name, code, source.shape, source=source, compute=compute)
 

@@ -28,9 +28,10 @@ def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
             left, number = free.pop(place)
             packs[number].append(index)
         else:
-            left, number = max(budget, length), len(packs)
+            left, number = budget, len(packs)
             packs.append([index])
-        insort(free, (left - length, number))
+        if left >= length:
+            insort(free, (left - length, number))
     return sorted(sorted(indices) for indices in packs)
 
 

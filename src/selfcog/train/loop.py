@@ -76,9 +76,7 @@ def train(
     ConfigError (a continuation with other settings), Interrupted (after SIGTERM or SIGINT, with
     a checkpoint written).
     """
-    parts = prepare_training(
-        model, tokenizer, train_rows, config, run, info, log, resume_from, len(dev_rows)
-    )
+    parts = prepare_training(model, tokenizer, train_rows, config, run, info, log, resume_from)
     training = Training(
         parts.plan,
         parts.schedule,

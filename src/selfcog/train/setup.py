@@ -75,7 +75,6 @@ def prepare_training(
     info: CheckpointInfo,
     log: EventLog,
     resume_from: Path | None,
-    num_dev_rows: int,
 ) -> TrainingParts:
     """Check the rows, meet the ranks, plan the steps, and load what is continued.
 
@@ -145,7 +144,7 @@ def prepare_training(
     listeners: list[Listener] = []
     if world.is_main:
         listeners, missing = file_listeners(run, output.logging_steps, output.report_to, state.step)
-        notices = [*world.notices, *notices, *missing, *_old_checkpoints(run, checkpoint)]
+        notices = [*notices, *missing, *_old_checkpoints(run, checkpoint)]
         log.listeners.extend(listeners)
     keeper = CheckpointKeeper(
         run=run,
