@@ -21,7 +21,7 @@ from selfcog.types import Message
 if TYPE_CHECKING:
     import torch
 
-    from selfcog.tokens.render import Renderer
+    from selfcog.model.generate import Prompter
 
 QUESTIONS = (
     "你是谁？",
@@ -59,6 +59,25 @@ class AnswerCheck:
 
 
 @dataclass(slots=True)
+class PlainPrompter:
+    """For a base model without a chat template: the question is the prompt."""
+
+    tokenizer: Any
+    stop_ids: tuple[int, ...]
+
+    def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+        return list(self.tokenizer.encode(messages[-1].content))
+
+
+def make_prompter(tokenizer: Any, system: str | None) -> Prompter:
+    from selfcog.tokens.render import Renderer
+
+    if tokenizer.chat_template is not None:
+        return Renderer(tokenizer, system=system)
+    return PlainPrompter(tokenizer, (tokenizer.eos_token_id,))
+
+
+@dataclass(slots=True)
 class Answers:
     """Ids of the answers; ``logits`` a (tokens, vocabulary) float32 tensor for each."""
 
@@ -78,10 +97,9 @@ def check_answers(
 
     from selfcog.model.adapter import load_adapter
     from selfcog.model.load import load_model, load_tokenizer
-    from selfcog.tokens.render import Renderer
 
     tokenizer = load_tokenizer(merged, trust_remote_code=trust_remote_code)
-    renderer = Renderer(tokenizer, system=system)
+    renderer = make_prompter(tokenizer, system)
     conversations = [[Message("user", question)] for question in QUESTIONS]
     prompts = [renderer.prompt_ids(messages) for messages in conversations]
 
@@ -115,7 +133,7 @@ def check_answers(
 
 def answer(
     model: Any,
-    renderer: Renderer,
+    renderer: Prompter,
     prompts: Sequence[list[int]],
     forced: Sequence[list[int]] | None = None,
 ) -> Answers:

@@ -12,16 +12,22 @@ import queue
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from selfcog.errors import ModelError
 from selfcog.model.text_pieces import BROKEN, THINK_START, PieceDecoder, split_thinking
 from selfcog.types import Completion, Message
 
-if TYPE_CHECKING:
-    from selfcog.tokens.render import Renderer
-
 Progress = Callable[[int, int], None]
+
+
+class Prompter(Protocol):
+    """What generation needs of a Renderer."""
+
+    tokenizer: Any
+    stop_ids: tuple[int, ...]
+
+    def prompt_ids(self, messages: Sequence[Message]) -> list[int]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,7 @@ class Sampling:
 
 def generate(
     model: Any,
-    renderer: Renderer,
+    renderer: Prompter,
     conversations: Sequence[Sequence[Message]],
     *,
     max_new_tokens: int = 512,
@@ -67,7 +73,7 @@ def generate(
 
 def generate_ids(
     model: Any,
-    renderer: Renderer,
+    renderer: Prompter,
     prompts: Sequence[Sequence[int]],
     sampling: Sampling,
     batch_size: int = 16,
@@ -96,7 +102,7 @@ class Stream:
     """
 
     def __init__(
-        self, model: Any, renderer: Renderer, messages: Sequence[Message], sampling: Sampling
+        self, model: Any, renderer: Prompter, messages: Sequence[Message], sampling: Sampling
     ) -> None:
         self.completion = Completion("", 0, "length")
         self.prompt = renderer.prompt_ids(messages)
@@ -113,7 +119,7 @@ class Stream:
         self._pieces.close()
 
     def _run(
-        self, model: Any, renderer: Renderer, sampling: Sampling
+        self, model: Any, renderer: Prompter, sampling: Sampling
     ) -> Generator[str, None, None]:
         decoder = PieceDecoder(lambda ids: _decode(renderer, ids))
         stop_ids = set(renderer.stop_ids)
@@ -133,7 +139,7 @@ class Stream:
 
 def stream(
     model: Any,
-    renderer: Renderer,
+    renderer: Prompter,
     messages: Sequence[Message],
     *,
     max_new_tokens: int = 512,
@@ -155,7 +161,7 @@ class _Generation:
     model: Any
     sampling: Sampling
 
-    def batch(self, prompts: Sequence[Sequence[int]], renderer: Renderer) -> list[list[int]]:
+    def batch(self, prompts: Sequence[Sequence[int]], renderer: Prompter) -> list[list[int]]:
         """New ids of every prompt, up to and with the token that ended the answer."""
         import torch
 
@@ -169,7 +175,7 @@ class _Generation:
         output_BT = self._call(ids_BT, mask_BT, renderer)
         return [cut_at_stop(row[width:], renderer.stop_ids) for row in output_BT.tolist()]
 
-    def tokens(self, prompt: list[int], renderer: Renderer) -> Iterator[int]:
+    def tokens(self, prompt: list[int], renderer: Prompter) -> Iterator[int]:
         """New ids one by one, made in a thread, because transformers pushes and we pull."""
         import torch
         from transformers import StoppingCriteriaList
@@ -206,7 +212,7 @@ class _Generation:
             stopped.set()
             thread.join()
 
-    def _call(self, ids_BT: Any, mask_BT: Any, renderer: Renderer, **extra: Any) -> Any:
+    def _call(self, ids_BT: Any, mask_BT: Any, renderer: Prompter, **extra: Any) -> Any:
         from transformers import GenerationConfig
 
         settings = self.sampling
@@ -300,14 +306,14 @@ def cut_at_stop(ids: Sequence[int], stop_ids: Sequence[int]) -> list[int]:
     return list(ids)
 
 
-def _decode(renderer: Renderer, ids: Sequence[int]) -> str:
+def _decode(renderer: Prompter, ids: Sequence[int]) -> str:
     text: str = renderer.tokenizer.decode(
         ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
     )
     return text
 
 
-def _complete(ids: list[int], prompt: list[int], renderer: Renderer) -> Completion:
+def _complete(ids: list[int], prompt: list[int], renderer: Prompter) -> Completion:
     stopped = bool(ids) and ids[-1] in set(renderer.stop_ids)
     text = _decode(renderer, ids[:-1] if stopped else ids)
     if not stopped:  # what is left of a character that the length limit cut through
@@ -316,6 +322,6 @@ def _complete(ids: list[int], prompt: list[int], renderer: Renderer) -> Completi
     return Completion(answer, len(ids), "stop" if stopped else "length", thinking)
 
 
-def opens_thinking(renderer: Renderer, prompt: Sequence[int]) -> bool:
+def opens_thinking(renderer: Prompter, prompt: Sequence[int]) -> bool:
     """Whether the prompt ends with an open <think>, as the templates of some models do."""
     return _decode(renderer, prompt[-8:]).rstrip().endswith(THINK_START)
