@@ -12,7 +12,13 @@ import pytest
 
 from selfcog.errors import ModelError
 from selfcog.events import CheckpointEvent, EndEvent, EventLog
-from selfcog.model.locate import fetch_model, find_checkpoint, label_of, resolve_model
+from selfcog.model.locate import (
+    EMBEDDED_FOLDER,
+    fetch_model,
+    find_checkpoint,
+    label_of,
+    resolve_model,
+)
 from selfcog.runs import CheckpointInfo
 
 
@@ -43,8 +49,19 @@ def test_relative_and_home_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert resolve_model(".").label == "here"
+    assert resolve_model(".").name == str((tmp_path / "here").resolve())
     assert resolve_model("~/here").path == tmp_path / "here"
     assert label_of("~/here/") == "here"
+
+
+def test_embedded_is_the_model_of_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = make_full(tmp_path / "embedded")
+    monkeypatch.chdir(tmp_path)
+    paths = resolve_model("embedded")
+    assert (paths.path, paths.label, paths.name) == (EMBEDDED_FOLDER, "embedded", "embedded")
+    assert resolve_model("./embedded").name == str(local.resolve())
 
 
 def test_adapter_takes_its_base_from_the_checkpoint(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Which folder a model or checkpoint name means. No torch, no network before ``fetch_model``.
 
-A name is a folder, a hub id (``org/name``, ``hf::org/name``, ``ms::org/name``) or ``embedded``.
+A name is a folder, a hub id (``org/name``, ``hf::org/name``, ``ms::org/name``) or ``embedded``
+(a folder of that name is ``./embedded``).
 A text that looks like a path and does not exist is an error at once; it never becomes a hub id.
 """
 
@@ -32,7 +33,7 @@ class ModelPaths:
     """Where a model lies.
 
     ``path`` is the folder of the full weights, ``adapter`` that of a LoRA adapter for them.
-    ``name`` is the base as the user, or the checkpoint, named it (for ``CheckpointInfo``).
+    ``name`` is the base as a checkpoint should remember it: an absolute path, a hub id, embedded.
     ``label`` names the model in output paths. ``info`` is what the checkpoint remembers.
     While ``hub_id`` is set nothing is downloaded yet and ``path`` is no folder: ``fetch_model``.
     """
@@ -177,7 +178,7 @@ def _base_of_adapter(checkpoint: Path) -> str:
 
 def _resolve_base(name: str, revision: str | None) -> ModelPaths:
     """A folder, an id or ``embedded``; the folder's content is not looked at."""
-    if name == EMBEDDED and not Path(name).is_dir():
+    if name == EMBEDDED:
         if not (EMBEDDED_FOLDER / MODEL_CONFIG).is_file():
             raise ModelError(f"the embedded model is not installed ({EMBEDDED_FOLDER} is empty)")
         return ModelPaths(EMBEDDED_FOLDER, EMBEDDED, EMBEDDED)
@@ -188,7 +189,7 @@ def _resolve_base(name: str, revision: str | None) -> ModelPaths:
         return ModelPaths(Path(repo), label_of(name), name, revision=revision, hub_id=name)
     path = Path(name).expanduser()
     if path.exists():
-        return ModelPaths(path, label_of(name), name)
+        return ModelPaths(path, label_of(name), str(path.resolve()))
     if _looks_like_path(name):
         raise ModelError(_missing_path(name, "model"))
     if _is_hub_id(name):
