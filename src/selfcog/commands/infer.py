@@ -34,6 +34,7 @@ def run(config: InferConfig) -> None:
         raise ConfigError("--query is empty; write the question after it")
     transcript = open_transcript(config, paths, one_shot=bool(config.query))
     talker = load_talker(config, paths)
+    transcript.facts["system"] = talker.renderer.system
     for notice in talker.notices:
         make_console(stderr=True).print(f"note: {notice}", markup=False)
     if config.query:
