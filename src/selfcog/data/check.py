@@ -202,7 +202,7 @@ class VendorClaims:
         for source, vendors in self._lines.items():
             for vendor, lines in sorted(vendors.items(), key=lambda item: -len(item[1])):
                 message = (
-                    f"{source}: {count(len(lines), 'answer')} claim to be {vendor} "
+                    f"{source}: answers that claim to be {vendor}: {len(lines):,} "
                     f"({format_lines(lines)}); they work against the new identity"
                 )
                 found.append(Finding("warning", message, source, lines[0]))

@@ -181,23 +181,27 @@ def _read_json(path: Path, encoding: str, suffix: str) -> Iterator[Row]:
             yield from _read_lines(handle, str(path))
             return
         handle.seek(0)
-        # A document on one line is as large as the file: one copy is enough.
-        del first, alone
-        text = handle.read()
+        # A document on one line is as large as the file; read() at once would copy it four times.
+        del lines, first, alone
+        text = "".join(iter(lambda: handle.read(1 << 16), ""))
         if opening == "[":
             yield from _read_array(text, str(path))
             return
         try:
             rows = _read_objects(text, str(path))
+        except DataError:
+            raise
         except json.JSONDecodeError as error:
-            problem = f"{_describe(error)}"
-        except RecursionError:
-            problem = "line 1: nested too deeply"
+            problem = _describe(error)
+        except (ValueError, RecursionError) as error:
+            problem = f"line 1: {error}"
         else:
             yield from rows
             return
+        # Lines with a broken first one, or a broken document: the lines tell.
         handle.seek(0)
-        if not any(isinstance(_parse_line(line), dict) for line in handle):
+        parsed = [isinstance(_parse_line(line), dict) for line in handle if not line.isspace()]
+        if sum(parsed) * 2 < len(parsed):
             raise DataError(f"{path}: broken JSON at {problem}")
         handle.seek(0)
         yield from _read_lines(handle, str(path))

@@ -93,8 +93,7 @@ def load_dataset(
         duplicates.add(example)
     findings = loader.findings + claims.findings()
     if duplicates.count:
-        message = f"{count(duplicates.count, 'row')} repeat an earlier row word for word"
-        findings.append(Finding("note", message))
+        findings.append(Finding("note", f"exact repeats of an earlier row: {duplicates.count:,}"))
     return LoadedData(loader.taken, loader.rejected, findings, loader.counts, strategy)
 
 
