@@ -5,6 +5,7 @@ Turns are counted from the first user turn; the system message is not a turn.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 
@@ -136,8 +137,13 @@ _LINEAGE = (
     r"(?P<on_en>(?:Chat)?GPT\b(?!-?(?:2|J|Neo|oss)))",
     r"我是[^。！？\n]*基于[^。！？\n]{0,24}?(?P<on_zh>(?:Chat)?GPT(?!-?(?:2|J|Neo|oss)))",
 )
-_CLAIM = re.compile("|".join(f"(?:{claim})" for claim in (*_CLAIMS, *_LINEAGE)))
-_NAMES = re.compile(f"{_PRODUCTS}|{_MAKERS}|GPT")
+
+
+@functools.cache
+def _compile_claims() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """(names, claims); only when a text needs them, as compiling takes a hundredth of a second."""
+    claims = "|".join(f"(?:{claim})" for claim in (*_CLAIMS, *_LINEAGE))
+    return re.compile(f"{_PRODUCTS}|{_MAKERS}|GPT"), re.compile(claims)
 
 
 def _speaks_of_itself(text: str) -> bool:
@@ -172,9 +178,10 @@ def find_vendor_claim(text: str) -> str | None:
     Only affirmed claims in the first person count: "As ChatGPT, I …", "我是通义千问"; not
     "我不是通义千问", not "ChatGPT was made by OpenAI".
     """
-    if not _speaks_of_itself(text) or _NAMES.search(text) is None:
+    if not _speaks_of_itself(text):
         return None
-    match = _CLAIM.search(text)
+    names, claims = _compile_claims()
+    match = claims.search(text) if names.search(text) else None
     if match is None:
         return None
     return next(found for found in match.groupdict().values() if found)
