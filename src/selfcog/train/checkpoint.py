@@ -196,8 +196,22 @@ def write_weights(folder: Path, model: Any, tokenizer: Any, weights: TrainableWe
             if id(parameter) in dtypes:
                 dtype = dtypes[id(parameter)]
                 tensors[name] = cast.setdefault(id(parameter), parameter.detach().to(dtype))
-        model.save_pretrained(folder, state_dict=tensors)
+        with _without_progress_bar():
+            model.save_pretrained(folder, state_dict=tensors)
     tokenizer.save_pretrained(folder)
+
+
+@contextmanager
+def _without_progress_bar() -> Iterator[None]:
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def write_training(

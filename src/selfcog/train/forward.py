@@ -8,8 +8,9 @@ not give the plain forward's numbers is not used.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -74,13 +75,15 @@ class Forward:
 
     def set_checkpointing(self) -> None:
         """Compute activations a second time in the backward pass instead of keeping them."""
-        self.base.gradient_checkpointing_enable({"use_reentrant": False})
+        with _ignored_renaming():
+            self.base.gradient_checkpointing_enable({"use_reentrant": False})
         self.checkpointing = True
 
     def restore(self) -> None:
         """Give the model back the attention function it came with, and no checkpointing."""
         if self.checkpointing:
-            self.base.gradient_checkpointing_disable()
+            with _ignored_renaming():
+                self.base.gradient_checkpointing_disable()
             self.checkpointing = False
         if self.base.config._attn_implementation != self.own_attention:
             self.base.set_attn_implementation(self.own_attention)
@@ -143,6 +146,14 @@ def base_model(model: Any) -> Any:
     from peft import PeftModel
 
     return model.get_base_model() if isinstance(model, PeftModel) else model
+
+
+@contextmanager
+def _ignored_renaming() -> Iterator[None]:
+    """transformers 5.23 has new names for these methods, which 5.0 does not know."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`gradient_checkpointing", FutureWarning)
+        yield
 
 
 class _Probe:

@@ -40,7 +40,7 @@ class TrainableWeights:
         start = 0
         for parameter in self.named.values():
             # A bfloat16 weight would swallow most updates: they are below its resolution.
-            parameter.data = parameter.data.float()
+            parameter.data = parameter.data.float().contiguous()
             end = start + parameter.numel()
             parameter.grad = self.buffer[start:end].view_as(parameter)
             start = end
