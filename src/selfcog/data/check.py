@@ -133,9 +133,9 @@ _CLAIMS = (
 )
 _LINEAGE = (
     # Of GPT only: "based on Qwen" can be an honest disclosure, no open model is based on GPT-3.
-    r"\bI(?: am|['’]m)\s[^.!?\n]*\b(?:based on|powered by)\s[^.!?\n]{0,60}?\b"
+    r"\bI(?: am|['’]m)\s[^.!?\n]{0,120}?\b(?:based on|powered by)\s[^.!?\n]{0,60}?\b"
     r"(?P<on_en>(?:Chat)?GPT\b(?!-?(?:2|J|Neo|oss)))",
-    r"我是[^。！？\n]*基于[^。！？\n]{0,24}?(?P<on_zh>(?:Chat)?GPT(?!-?(?:2|J|Neo|oss)))",
+    r"我是[^。！？\n]{0,60}?基于[^。！？\n]{0,24}?(?P<on_zh>(?:Chat)?GPT(?!-?(?:2|J|Neo|oss)))",
 )
 
 
