@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from selfcog.config.load import make_config
 from selfcog.errors import ConfigError
 from selfcog.types import Message
 
@@ -35,6 +34,7 @@ def sft(*, identity: Identity | None = None, **settings: Any) -> SftResult:
     in this process; several processes are the command line's business.
     """
     from selfcog.commands.sft import run
+    from selfcog.config.load import make_config
 
     if identity is not None:
         settings = _settings_of(identity, settings)
@@ -58,6 +58,7 @@ def chat(
     ``selfcog.commands.talk.load_talker`` returns.
     """
     from selfcog.commands.talk import load_talker, locate
+    from selfcog.config.load import make_config
 
     folder = Path(model)
     is_checkpoint = folder.is_dir() and not (folder / "config.json").is_file()
@@ -76,6 +77,7 @@ def chat(
 def merge(checkpoint: str | Path, **settings: Any) -> Path:
     """Fold a checkpoint's adapter into its base and return the merged folder."""
     from selfcog.commands.export import run
+    from selfcog.config.load import make_config
 
     values = {"ckpt_dir": str(checkpoint), "merge_lora": True, **settings}
     return run(make_config("export", values)).path
