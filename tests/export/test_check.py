@@ -58,7 +58,7 @@ def test_a_failed_check_leaves_no_folder(
     base = make_base()
     checkpoint = make_adapter(base)
     monkeypatch.setattr("selfcog.export.adapter_plan._scaling", lambda config, patch: 0.5)
-    with pytest.raises(ExportError, match="nothing was written"):
+    with pytest.raises(ExportError, match=r"check that .* is the base that was trained"):
         merge_checkpoint(checkpoint, base)
     assert [entry.name for entry in checkpoint.parent.iterdir()] == ["checkpoint-1"]
 

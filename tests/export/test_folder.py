@@ -123,6 +123,46 @@ def test_is_reused_only_when_nothing_differs(make_base: Any, make_adapter: Any) 
     assert not [path for path in weights.parent.parent.iterdir() if path.name.startswith(".")]
 
 
+def test_the_adapter_folder_inside_an_older_checkpoint(make_base: Any, make_adapter: Any) -> None:
+    base = make_base()
+    checkpoint = make_adapter(base)
+    CheckpointInfo(str(base), "lora", system="Be brief.").write(checkpoint)
+    (checkpoint / "default").mkdir()
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        (checkpoint / name).rename(checkpoint / "default" / name)
+    result = merge(checkpoint / "default", base)
+    assert result.path == checkpoint.with_name("checkpoint-1-merged")
+    info = CheckpointInfo.read(result.path)
+    assert info is not None
+    assert (info.system, info.merged_from) == ("Be brief.", str(checkpoint.resolve()))
+
+
+def test_a_link_at_the_output_is_replaced_not_followed(
+    make_base: Any, make_adapter: Any, tmp_path: Path
+) -> None:
+    base = make_base()
+    checkpoint = make_adapter(base)
+    (tmp_path / "target").mkdir()
+    (tmp_path / "target" / "file").write_text("kept")
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    assert merge(checkpoint, base, tmp_path / "link", exist_ok=True).status == "made"
+    assert (tmp_path / "target" / "file").read_text() == "kept"
+    assert not (tmp_path / "link").is_symlink()
+
+
+def test_the_command_in_a_process_of_its_own(make_base: Any, make_adapter: Any) -> None:
+    base = make_base()
+    checkpoint = make_adapter(base)
+    CheckpointInfo(str(base), "lora").write(checkpoint)
+    done = subprocess.run(
+        [sys.executable, "-m", "selfcog", "merge-lora", "--ckpt_dir", str(checkpoint)],
+        capture_output=True, text=True, timeout=120, cwd=checkpoint.parent,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "next: selfcog infer --ckpt_dir checkpoint-1-merged"
+    assert "6 of 6 greedy answers equal" in done.stdout
+
+
 def test_never_overwrites_what_it_did_not_make(
     make_base: Any, make_adapter: Any, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -169,7 +170,8 @@ class Transcript:
 def open_transcript(config: InferConfig, paths: ModelPaths, *, one_shot: bool) -> Transcript:
     """At --result_path, else in ``infer_result/`` of the checkpoint, else of the current folder.
 
-    A base that is only asked with --query leaves no file.
+    The latter also where the checkpoint cannot be written to. A base that is only asked with
+    --query leaves no file.
     """
     facts: dict[str, Any] = {
         "model": paths.name,
@@ -182,8 +184,9 @@ def open_transcript(config: InferConfig, paths: ModelPaths, *, one_shot: bool) -
     if one_shot and config.ckpt_dir is None:
         return Transcript(None, facts)
     folder = Path(".")
-    if config.ckpt_dir is not None:
-        folder = paths.adapter or paths.path
+    checkpoint = paths.adapter or paths.path
+    if config.ckpt_dir is not None and os.access(checkpoint, os.W_OK):
+        folder = checkpoint
     name = f"{time.strftime('%Y%m%d-%H%M%S')}.jsonl"
     return Transcript(folder / "infer_result" / name, facts)
 

@@ -124,8 +124,8 @@ def check_answers(
     if (differing and not difference <= TOLERANCE[dtype] * largest) or difference != difference:
         raise ExportError(
             f"the merged model does not answer as its adapter: {(differing or ['NaN logits'])[0]} "
-            f"(logits differ by up to {difference:.3g}); nothing was written; check that the base "
-            f"{base} is the one that was trained"
+            f"(logits differ by up to {difference:.3g}); check that {base} is the base that was "
+            "trained"
         )
     num_equal = len(QUESTIONS) - len(differing)
     return AnswerCheck(len(QUESTIONS), num_equal, difference, largest, dtype, tuple(differing))

@@ -151,7 +151,7 @@ def build_beside(output: Path) -> Iterator[Path]:
             old = temporary.with_name(f"{temporary.name}.old")
             output.rename(old)
             temporary.rename(output)
-            shutil.rmtree(old) if old.is_dir() else old.unlink()
+            shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
         else:
             temporary.rename(output)
     finally:
