@@ -15,6 +15,7 @@ from recipes.embedded import (
     identity_en,
     identity_more,
     identity_zh,
+    persona_clauses,
     persona_prompts,
 )
 from recipes.embedded.bank import NAME_SLOT, BankPart, load_bank
@@ -45,6 +46,32 @@ INTENT_WEIGHTS = {
     "human": 1,
     "contact": 0.9,
     "doubt": 1.2,
+}
+
+
+@dataclass(frozen=True)
+class Clauses:
+    """What a system prompt is put together from, in one language."""
+
+    names: list[str]
+    authors: list[str]
+    fillers: list[str]
+    joints: tuple[str, ...]
+
+
+PERSONA_CLAUSES = {
+    "zh": Clauses(
+        persona_clauses.NAME_ZH,
+        persona_clauses.AUTHOR_ZH,
+        persona_clauses.FILLER_ZH,
+        ("，", "。", "；", "\n", "，", " "),
+    ),
+    "en": Clauses(
+        persona_clauses.NAME_EN,
+        persona_clauses.AUTHOR_EN,
+        persona_clauses.FILLER_EN,
+        (", ", ". ", "; ", "\n", " and ", " - "),
+    ),
 }
 
 
@@ -216,20 +243,31 @@ class Corpus:
     # -- system prompts ----------------------------------------------------------------------
 
     def persona_prompt(self, persona: Persona, lang: str, rng: random.Random) -> str:
-        grammar = GRAMMAR[lang]
-        patterns = grammar.PERSONA_SYS_NAME if persona.author is None else PERSONA_PROMPTS[lang]
+        """A system prompt that gives the persona, among other sentences."""
+        grammar, clauses = GRAMMAR[lang], PERSONA_CLAUSES[lang]
         slots = {"name": persona.name[lang], "n": str(rng.randint(1, 9))}
         if persona.author is not None:
             slots["author"] = persona.author[lang]
-        text = expand(rng.choice(patterns), rng, slots)
+        composed = rng.random() < 0.6
+        if persona.author is None:
+            patterns = clauses.names if composed else grammar.PERSONA_SYS_NAME
+            text = expand(rng.choice(patterns), rng, slots)
+        elif composed:
+            parts = [expand(rng.choice(c), rng, slots) for c in (clauses.names, clauses.authors)]
+            if rng.random() < 0.35:
+                parts.reverse()
+            text = rng.choice(clauses.joints).join(parts)
+        else:
+            text = expand(rng.choice(PERSONA_PROMPTS[lang]), rng, slots)
+        if composed and rng.random() < 0.85:
+            text = text[0].upper() + text[1:] + ("。" if lang == "zh" else ".")
         gap = "" if lang == "zh" else " "
         for _ in range(rng.choice((0, 0, 0, 1, 1, 2, 3))):
-            extra = expand(rng.choice(grammar.EXTRA_SYS), rng, slots)
-            text = (
-                extra + rng.choice((gap, "\n")) + text
-                if rng.random() < 0.4
-                else text + rng.choice((gap, "\n")) + extra
-            )
+            pool = grammar.EXTRA_SYS if rng.random() < 0.3 else clauses.fillers
+            slots["x"] = random_name(rng, lang)
+            extra = expand(rng.choice(pool), rng, slots)
+            pair = (extra, text) if rng.random() < 0.45 else (text, extra)
+            text = rng.choice((gap, gap, "\n")).join(pair)
         return text
 
     def random_persona(self, lang: str, rng: random.Random) -> Persona:
@@ -249,13 +287,13 @@ class Corpus:
         lang = "zh" if rng.random() < 0.52 else "en"
         turns = rng.randint(5, 14) if long else rng.choice((1, 1, 1, 1, 2, 2, 3))
         r = rng.random()
-        if r < 0.37:
+        if r < 0.42:
             return self._persona_conversation(lang, rng, turns)
-        if r < 0.54:
+        if r < 0.58:
             return self._own_conversation(lang, rng, turns)
         messages = self._maybe_generic_system(lang, rng, 0.15)
         for _ in range(turns):
-            if r < 0.64:
+            if r < 0.67:
                 messages += self.copy_turns(lang, rng)
             else:
                 messages += self.ordinary_turn(lang, rng)
