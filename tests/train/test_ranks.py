@@ -181,14 +181,17 @@ def test_ranks_stop_together_on_the_launchers_signal(tiny_model_dir: Path, tmp_p
     assert "Traceback" not in errors
 
 
-def test_a_failed_training_is_a_failed_launch(tiny_model_dir: Path, tmp_path: Path) -> None:
+def test_a_rank_that_dies_is_a_failed_launch(tiny_model_dir: Path, tmp_path: Path) -> None:
+    started = time.monotonic()
     done = subprocess.run(
-        command(2, tiny_model_dir, tmp_path, train={"max_steps": 3}, poison=True),
+        command(2, tiny_model_dir, tmp_path, train={"max_steps": 5}, fails=1),
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
         timeout=120,
     )
-    assert done.returncode == 1
-    assert "the loss is nan" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 3
+    assert "selfcog: error: rank 1 ended with exit code 3" in done.stderr
+    assert "Traceback" not in done.stderr
     assert events_of(tmp_path, "end")[0]["status"] == "failed"
+    assert time.monotonic() - started < 60

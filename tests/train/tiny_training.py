@@ -4,12 +4,13 @@
 
 prints one JSON line per event. ``"gradient": PATH`` in the JSON saves the first step's gradient
 and trains nothing; ``"resume": PATH`` goes on from a checkpoint; ``"slow": S`` sleeps S seconds
-after every step; ``"poison": true`` starts from weights that are not numbers.
+after every step; ``"fails": R`` lets rank R end with exit code 3 in the second step.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import random
 import sys
 import time
@@ -166,10 +167,15 @@ def main() -> None:
 
     run_dir.mkdir(parents=True, exist_ok=True)
     model = make_model(model_dir, config)
-    if settings.get("poison"):
-        for name, parameter in model.named_parameters():
-            if "lora_B" in name:
-                parameter.data.fill_(float("nan"))
+    if str(settings.get("fails")) == os.environ.get("RANK"):
+        original = optim.set_rate
+
+        def set_rate_or_fail(optimizer: torch.optim.Optimizer, rate: float) -> None:
+            if optimizer.state:
+                sys.exit(3)
+            original(optimizer, rate)
+
+        optim.set_rate = set_rate_or_fail
     resume = settings.get("resume")
     train(
         model=model,

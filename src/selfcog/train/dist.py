@@ -14,6 +14,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from selfcog.errors import TrainError
+
 # Ranks wait for rank 0 while it generates answers or writes a large checkpoint.
 EXCHANGE_TIMEOUT = timedelta(hours=2)
 
@@ -32,9 +34,17 @@ class World:
         return self.rank == 0
 
     def add_up(self, tensor: torch.Tensor) -> None:
-        """Replace ``tensor`` on every rank by the sum over the ranks, in place."""
-        if self.size > 1:
+        """Replace ``tensor`` on every rank by the sum over the ranks, in place.
+
+        Raises TrainError when a rank has died.
+        """
+        if self.size == 1:
+            return
+        try:
             dist.all_reduce(tensor, dist.ReduceOp.SUM)
+        except RuntimeError as error:  # what the backends raise when a connection breaks
+            reason = str(error).strip().partition("\n")[0]
+            raise TrainError(f"rank {self.rank} lost the other ranks: {reason}") from error
 
     def copy_from_main(self, tensor: torch.Tensor) -> None:
         """Overwrite ``tensor`` on every rank with rank 0's, in place."""

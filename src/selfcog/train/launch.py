@@ -19,9 +19,9 @@ from typing import Any
 
 from selfcog.errors import ConfigError
 
-# Ranks finish a step and write a checkpoint after SIGTERM; torchrun kills them 30 s after it
-# unless told otherwise.
-SHUTDOWN_SECONDS = 600
+# Ranks finish a step and write a checkpoint after SIGTERM; torchrun would kill them after 30 s.
+# More than this would be lost where a rank waits for one that has died.
+SHUTDOWN_SECONDS = 120
 
 
 def maybe_relaunch(argv: Sequence[str]) -> int | None:

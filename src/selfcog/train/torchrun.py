@@ -22,7 +22,7 @@ def main(arguments: Sequence[str]) -> int:
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         code = 128 - failure.exitcode if failure.exitcode < 0 else failure.exitcode
-        # Rank 0 prints its errors itself; nobody else would speak of these.
+        # Rank 0 prints its errors itself; of others nobody else would speak.
         if rank != 0 or failure.exitcode < 0:
             print(f"selfcog: error: rank {rank} ended with exit code {code}", file=sys.stderr)
         return code
