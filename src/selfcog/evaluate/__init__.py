@@ -1,0 +1,1 @@
+"""Scoring: what answers assert about their speaker, and the statistics of the scorecard."""
