@@ -25,6 +25,7 @@ from selfcog.events import (
 from selfcog.runs import CheckpointInfo, RunDir
 from selfcog.train.forward import Forward
 from selfcog.train.loss import TokenLoss
+from selfcog.train.optim import TrainableWeights, make_optimizer
 
 
 def of_kind(events: list[Event], kind: type[Event]) -> list[Any]:
@@ -294,11 +295,29 @@ def test_then_checkpointing_then_an_error(
         )
 
 
-def test_clipping_bounds_the_step(tiny_model_dir: Path, tmp_path: Path) -> None:
-    from selfcog.train.optim import clip_factor
+@pytest.mark.parametrize("max_norm", [0.01, 0.0])
+def test_clipping_bounds_the_gradient(
+    tiny_model_dir: Path, tmp_path: Path, max_norm: float
+) -> None:
+    """After one step AdamW's mean gradient is (1 - beta1) times what it was given."""
+    events: list[Event] = []
+    config = make_config(train={"max_steps": 1, "max_grad_norm": max_norm})
+    result = run_training(tiny_model_dir, tmp_path, config, events=events)
+    [step] = of_kind(events, StepEvent)
+    moments = load_file(result.last_checkpoint / "state" / "optimizer.safetensors")
+    means = [value.flatten() for name, value in moments.items() if name.endswith(".exp_avg")]
+    assert step.grad_norm > 0.1
+    wanted = max_norm or step.grad_norm
+    assert torch.cat(means).norm().item() == pytest.approx(0.1 * wanted, rel=1e-4)
 
-    assert clip_factor(4.0, 0.5) == 0.125
-    assert clip_factor(0.4, 0.5) == clip_factor(4.0, 0.0) == 1.0
+
+def test_vectors_are_not_decayed(tiny_model_dir: Path) -> None:
+    config = make_config(adapter={"tuner_type": "full"}, train={"weight_decay": 0.1})
+    weights = TrainableWeights(make_model(tiny_model_dir, config))
+    decayed, rest = make_optimizer(weights, config.train).param_groups
+    assert (decayed["weight_decay"], rest["weight_decay"]) == (0.1, 0.0)
+    vectors = {name for name, p in weights.named.items() if any(p is q for q in rest["params"])}
+    assert vectors == {name for name in weights.named if "norm" in name or name.endswith("bias")}
 
 
 def test_an_earlier_runs_checkpoints_are_left_alone(tiny_model_dir: Path, tmp_path: Path) -> None:
@@ -323,3 +342,25 @@ def test_drafts_of_a_crash_are_no_checkpoints(tiny_model_dir: Path, tmp_path: Pa
     with written_whole(target) as folder:
         CheckpointInfo("y", "lora", step=5).write(folder)
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-5"]
+
+
+def test_float16_halves_its_loss_scale_until_it_fits(
+    tiny_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scale of 2^30 overflows float16; the step is repeated until its gradient is finite."""
+    monkeypatch.setattr("selfcog.train.setup.FIRST_LOSS_SCALE", 2.0**30)
+    config = make_config(train={"max_steps": 3}, output={"save_only_model": False})
+    wanted: list[Event] = []
+    run_training(tiny_model_dir, tmp_path / "float32", config, events=wanted)
+    model = make_model(tiny_model_dir, config)
+    model.base_model.model.half()
+    for name, parameter in model.named_parameters():
+        if "lora" in name:
+            parameter.data = parameter.data.float()
+    events: list[Event] = []
+    result = run_training(tiny_model_dir, tmp_path, config, model=model, events=events)
+    assert losses(events) == pytest.approx(losses(wanted), rel=1e-2)
+    norms = [[e.grad_norm for e in of_kind(found, StepEvent)] for found in (events, wanted)]
+    assert norms[0] == pytest.approx(norms[1], rel=5e-2)
+    state = json.loads((result.last_checkpoint / "state" / "trainer.json").read_text())
+    assert 1 < state["loss_scale"] < 2**30

@@ -66,6 +66,8 @@ def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
     threads = max(available_cores() // num_processes, 1)
     defaults = {
         "OMP_NUM_THREADS": str(threads),
+        # Threads that wait by spinning take the cores from the other ranks' threads.
+        "OMP_WAIT_POLICY": "PASSIVE",
         "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(SHUTDOWN_SECONDS),
     }
     return {**defaults, **environ}

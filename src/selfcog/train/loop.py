@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGINT, SIGTERM, Signals
@@ -102,9 +103,10 @@ def train(
         raise
     finally:
         parts.put_model_back()
-        keeper.write_run_state(status)
         last, best = (str(path) if path else None for path in (keeper.last, keeper.best))
-        parts.log.emit(EndEvent(status, last, best, message))
+        with suppress(OSError):  # a full disk must not hide the error that it caused
+            keeper.write_run_state(status)
+            parts.log.emit(EndEvent(status, last, best, message))
         parts.close_log()
     assert keeper.last is not None and keeper.best is not None
     return TrainResult(keeper.last, keeper.best, parts.plan.num_steps, metrics)
