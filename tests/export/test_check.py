@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from selfcog.errors import ExportError
-from selfcog.export.check import QUESTIONS, TOLERANCE, check_answers
+from selfcog.export.check import QUESTIONS, SHARE_OF_EFFECT, check_answers
 from selfcog.export.merge import MergeOptions, merge_checkpoint
 
 
@@ -23,7 +23,7 @@ def test_a_right_merge_answers_the_same(dtype: str, make_base: Any, make_adapter
     assert check is not None
     assert check.dtype == dtype
     assert check.num_equal + len(check.differing) == check.num_questions == len(QUESTIONS)
-    assert 0 < check.max_logit_diff <= TOLERANCE[dtype] * check.max_logit / 3
+    assert 0 < check.noise <= SHARE_OF_EFFECT[dtype] / 3
     if dtype == "float32":
         assert check.num_equal == len(QUESTIONS)
         assert check.max_logit_diff < 1e-5

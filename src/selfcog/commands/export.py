@@ -86,8 +86,8 @@ def show(console: Console, result: MergeResult) -> None:
         check = result.check
         console.print(
             f"check: {check.num_equal} of {check.num_questions} greedy answers equal before and "
-            f"after; logits differ by at most {check.max_logit_diff:.2g} "
-            f"(the largest is {check.max_logit:.3g})",
+            f"after; logits differ by at most {check.max_logit_diff:.2g}, on average by "
+            f"{check.noise:.2g} of what the adapter changes",
             markup=False,
         )
         for line in check.differing:
