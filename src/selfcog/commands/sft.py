@@ -202,7 +202,10 @@ def make_model(config: SftConfig, paths: ModelPaths) -> Any:
     """The base with the adapter that is to be trained, or the base itself for ``full``."""
     from selfcog.model.adapter import add_adapter, load_adapter
     from selfcog.model.load import load_model
+    from selfcog.train.random_state import seed_everything
 
+    # The adapter's first matrix is drawn at random; every rank gets rank 0's afterwards.
+    seed_everything(config.train.seed, 0)
     model = load_model(
         paths.path,
         torch_dtype=config.model.torch_dtype,
@@ -224,7 +227,7 @@ def warn_of_recipe(config: SftConfig, model: Any, num_rows: int, world: World) -
     per_step = config.train.examples_per_step(world.size)
     steps = -(-num_rows // per_step) * config.train.num_train_epochs
     if config.train.max_steps > 0:
-        steps = min(steps, config.train.max_steps)
+        steps = config.train.max_steps
     if steps < FEW_STEPS:
         warnings.append(
             f"only {steps:.0f} optimiser steps; an identity usually needs 100 to 400 "

@@ -195,13 +195,13 @@ class TrainSection(Config):
     """Times that every row is seen."""
 
     max_steps: int = Field(default=-1, ge=-1)
-    """Optimiser steps at most; -1: as many as the epochs need."""
+    """Optimiser steps, whatever the epochs say; -1: as many as the epochs need."""
 
     global_batch_size: Count | None = None
     """Examples per optimiser step over all ranks; not given: from the two below, else 16."""
 
     per_device_train_batch_size: Count | None = None
-    """Examples a rank counts as one micro-batch; only enters the size of the step."""
+    """Examples in one micro-batch of a rank; packed, it only enters the size of the step."""
 
     gradient_accumulation_steps: Count | None = None
     """Micro-batches per step; not given: as many as make a step of at least 16 examples."""

@@ -220,7 +220,7 @@ class DemoConfig(Config):
     """The model to teach it to."""
 
     max_steps: int = Field(default=-1, ge=-1)
-    """Optimiser steps at most; -1: the recipe's own number."""
+    """Optimiser steps; -1: the recipe's own number."""
 
     merge_lora: bool = True
     """Also merge the result and ask the merged model."""
