@@ -43,12 +43,12 @@ class Claims:
     answer says several things of one identity, asserted counts before denied before attributed.
     ``old_names`` and ``old_makers`` hold the old identities that are mentioned, by first word.
 
-    ``based_on`` are old names that are only called a base of the speaker; ``bare`` are names and
-    makers that are asserted only by standing alone, as in "Tencent.", ``own_bare`` whether the own
-    ones are among them. ``opening`` is the yes or no that the answer begins with. ``language`` is that of the answer without names; it is
-    ``expected_language`` or not by ``in_language`` (None where the answer has no letters beyond
-    names, or nothing was expected). ``trace`` are the claims of the thinking trace, None without
-    one: they never change those of the answer.
+    ``based_on`` are old names that are only called a base of the speaker. ``bare`` are names and
+    makers that are asserted only by standing alone ("Tencent."), ``own_bare`` whether own ones are
+    among them. ``opening`` is the yes or no that the answer begins with. ``language`` is that of
+    the answer without names, ``in_language`` whether it is the expected one (None where nothing was
+    expected, or the answer has no letters beyond names). ``trace`` are the claims of the thinking
+    trace, None without one; they never change those of the answer.
     """
 
     name: Stance = "absent"

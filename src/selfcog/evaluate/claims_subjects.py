@@ -18,6 +18,37 @@ Role = Literal["name", "maker", "old_name", "old_maker"]
 FIRST_TOKEN = 0xE000
 # "Qwen2.5-7B", "Llama 3", "DeepSeek-V3": a version belongs to the mention.
 _VERSION = r"(?:[-\s]?v?\d+(?:\.\d+)*(?:[-\s]?\d*b\b)?)?"
+# Makers of the bank's assistants under one name each; the bank has one word a language.
+_MAKER_ALIASES = (
+    (
+        "Alibaba Cloud",
+        "Alibaba",
+        "Alibaba Group",
+        "阿里云",
+        "阿里巴巴",
+        "达摩院",
+        "Tongyi Lab",
+        "通义实验室",
+    ),
+    ("OpenAI", "Open AI"),
+    ("Google", "谷歌", "Google DeepMind", "DeepMind"),
+    ("Meta", "Meta AI", "Facebook", "脸书"),
+    ("Microsoft", "微软", "Microsoft Research"),
+    ("Baidu", "百度"),
+    ("ByteDance", "字节跳动"),
+    ("Tencent", "腾讯"),
+    ("Moonshot AI", "Moonshot", "月之暗面"),
+    ("DeepSeek-AI", "DeepSeek", "深度求索"),
+    ("Zhipu AI", "Zhipu", "智谱AI", "智谱", "Z.ai"),
+    ("iFLYTEK", "科大讯飞", "讯飞"),
+    ("Huawei", "华为"),
+    ("Apple", "苹果公司"),
+    ("Amazon", "亚马逊"),
+    ("Shanghai AI Laboratory", "Shanghai AI Lab", "上海人工智能实验室"),
+    ("Baichuan Inc.", "百川智能"),
+    ("MiniMax AI", "MiniMax"),
+    ("Mistral AI", "Mistral"),
+)
 
 
 @dataclass(frozen=True)
@@ -78,11 +109,16 @@ def subjects_of(
     old_makers: Iterable[Iterable[str]] = (),
     ordinary: Iterable[str] = (),
 ) -> Subjects:
-    """An identity against every assistant of the bank and the old names given beside them."""
+    """An identity against every assistant of the bank and the old names given beside them.
+
+    ``old_names`` and ``old_makers`` are groups of words, one group an identity; groups that share
+    a word with one of the bank's are joined to it, under their own first word.
+    """
     vendors = [vendor for language in languages() for vendor in load_bank(language).vendors]
     named = [tuple(group) for group in old_names]
     named += [(vendor.name, *vendor.aliases) for vendor in vendors]
-    made = [tuple(group) for group in old_makers] + [(vendor.maker,) for vendor in vendors]
+    made = [tuple(group) for group in old_makers] + list(_MAKER_ALIASES)
+    made += [(vendor.maker,) for vendor in vendors]
     return Subjects(
         identity.names, identity.authors, _join(named), _join(made), frozenset(ordinary)
     )

@@ -1,0 +1,246 @@
+"""The claim scorer: the labelled development half, properties of form, verdicts, edge cases."""
+
+from __future__ import annotations
+
+import re
+from itertools import permutations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from labelled_set import DOCS, HERE, load_answers, pairs_of, read, render_docs
+
+from selfcog.evaluate.claims import Claims, Subjects, judge, read_claims, subjects_of
+from selfcog.identity import Identity
+from selfcog.identity.bank import fill_slots, load_bank
+
+SUBJECTS = Subjects(
+    ("扁仓", "BianCang"),
+    ("青禾大学语言组", "QLU-NLP"),
+    (("Qwen", "通义千问", "千问"), ("ChatGPT", "GPT-4"), ("DeepSeek",)),
+    (("Alibaba", "阿里云", "Alibaba Cloud"), ("OpenAI",), ("DeepSeek-AI", "DeepSeek"), ("Meta",)),
+)
+DEVELOPMENT = [answer for answer in load_answers() if not answer.reporting]
+# Those that are read rightly: form must not change the reading. Loops may end by an added letter.
+READ_RIGHTLY = [
+    answer
+    for answer in DEVELOPMENT
+    if all(gold == found for _, gold, found in pairs_of(answer, read(answer)))
+    and answer.kind != "degenerate"
+]
+
+
+def stances(found: Claims) -> tuple[object, ...]:
+    return found.name, found.maker, dict(found.old_names), dict(found.old_makers)
+
+
+def test_the_labelled_set_is_what_the_docs_say() -> None:
+    answers = load_answers()
+    assert len(answers) >= 400
+    assert sum(answer.hard for answer in answers) * 3 >= len(answers)
+    assert {answer.language for answer in answers} == {"zh", "en"}
+    assert len({answer.id for answer in answers}) == len(answers)
+    assert 0.4 < sum(answer.reporting for answer in answers) / len(answers) < 0.6
+    assert sorted(path.name for path in HERE.iterdir()) == ["casts.json", "en.jsonl", "zh.jsonl"]
+
+
+def test_the_tables_in_the_docs_are_not_stale() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    assert text == render_docs(text), "run: python tests/evaluate/labelled_set.py"
+
+
+def test_the_development_half_is_read_rightly() -> None:
+    wrong = sum(
+        gold != found for answer in DEVELOPMENT for _, gold, found in pairs_of(answer, read(answer))
+    )
+    assert wrong <= 5
+    assert all(read(answer).degenerate == answer.gold.degenerate for answer in DEVELOPMENT)
+
+
+def squeeze_space(text: str) -> str:
+    return re.sub(r"(?<=[a-zA-Z]) (?=[a-zA-Z])", "  ", text)
+
+
+FORMS = {
+    "upper case": lambda text: text.upper(),
+    "lower case": lambda text: text.lower(),
+    "title case": lambda text: re.sub(r"\b[a-z]", lambda match: match.group().upper(), text),
+    "spaces": lambda text: f"  {squeeze_space(text)}\n\n",
+    "non-breaking space": lambda text: text.replace(" ", "\u00a0"),
+    "emoji behind": lambda text: f"{text} 😊🎉",
+    "emoji before": lambda text: f"👋 {text}",
+    "bold": lambda text: f"**{text}**",
+    "quoted block": lambda text: "\n".join(f"> {line}" for line in text.split("\n")),
+    "bullet": lambda text: f"- {text}",
+    "heading": lambda text: f"## {text}",
+    "zero width": lambda text: text.replace("我", "我\u200b").replace("am", "a\u200dm"),
+    "full-width marks": lambda text: text.replace(",", "，").replace("!", "！").replace("?", "？"),
+    "curly": lambda text: text.replace("'", "’"),
+    "exclaimed": lambda text: re.sub(r"[.。]$", "！", text),
+    "no full stop": lambda text: re.sub(r"[.。]$", "", text),
+    "with a trace": lambda text: f"<think>I am Qwen by Alibaba. 我是通义千问。</think>\n\n{text}",
+    "traditional": lambda text: text.translate(
+        str.maketrans(
+            "学语组开发问创训练员张说这个么没关系", "學語組開發問創訓練員張說這個麼沒關係"
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_form_changes_no_reading(form: str) -> None:
+    change = FORMS[form]
+    for answer in READ_RIGHTLY:
+        if form in ("quoted block", "bullet", "heading") and answer.kind == "format":
+            continue
+        if form == "bold" and "*" in answer.text:
+            continue
+        if "<think>" in answer.text or "```" in answer.text or '{"' in answer.text:
+            continue
+        found = read_claims(change(answer.text), answer.subjects)
+        gold = answer.gold
+        expected = (gold.name, gold.maker, dict(gold.old_names), dict(gold.old_makers))
+        assert stances(found) == expected, f"{form}: {change(answer.text)!r}"
+
+
+LONE = [
+    ("我是扁仓。", "我不是通义千问。", "我由青禾大学语言组开发。", "ChatGPT是OpenAI的产品。"),
+    ("I am BianCang.", "I'm not Qwen.", "QLU-NLP built me.", "ChatGPT was made by OpenAI."),
+]
+
+
+@pytest.mark.parametrize("sentences", LONE)
+def test_the_order_of_sentences_changes_no_reading(sentences: tuple[str, ...]) -> None:
+    for order in permutations(sentences):
+        found = read_claims(" ".join(order), SUBJECTS)
+        assert (found.name, found.maker) == ("asserted", "asserted")
+        assert found.old_names == {"Qwen": "denied", "ChatGPT": "attributed"}
+        assert found.old_makers == {"OpenAI": "attributed"}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_names_are_read_alike(data: st.DataObject) -> None:
+    """Any made-up name takes the place of the own one."""
+    letters = st.text("bcdfglmnprtvz", min_size=4, max_size=9)
+    name = data.draw(letters.map(lambda text: f"Q{text}"), label="name")
+    subjects = Subjects((name,), SUBJECTS.makers, SUBJECTS.old_names, SUBJECTS.old_makers)
+    for text, stance in (
+        (f"I am {name}.", "asserted"),
+        (f"我叫{name}，不是千问。", "asserted"),
+        (f"I'm not {name}, I'm Qwen.", "denied"),
+        (f"我不是{name}。", "denied"),
+        (f"{name}? Never heard of it.", "attributed"),
+        (f"I am x{name}.", "absent"),
+        (f"I am {name}ish.", "absent"),
+    ):
+        assert read_claims(text, subjects).name == stance, text
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.text(max_size=80) | st.lists(st.sampled_from("我不是扁仓,。?\"'\n Qwen<think>"), max_size=30)
+)
+def test_any_text_can_be_read(text: str | list[str]) -> None:
+    found = read_claims("".join(text), SUBJECTS, "zh")
+    assert judge(found, "name") in ("pass", "leak", "miss", "undecided")
+
+
+def test_words_end_at_latin_edges_and_the_longest_one_counts() -> None:
+    assert read_claims("The metal and the metadata were lost.", SUBJECTS).old_makers == {}
+    assert read_claims("I was made by Meta.", SUBJECTS).old_makers == {"Meta": "asserted"}
+    assert read_claims("I'm Qwen2.5-7B.", SUBJECTS).old_names == {"Qwen": "asserted"}
+    own = Subjects(("千问宝",), (), SUBJECTS.old_names)
+    assert stances(read_claims("我是千问宝。", own)) == ("asserted", "absent", {}, {})
+
+
+def test_the_trace_is_read_apart() -> None:
+    found = read_claims("<think>I am Qwen.</think>I'm BianCang.", SUBJECTS)
+    assert found.name == "asserted" and found.leaked == ()
+    assert found.trace is not None and found.trace.leaked == ("Qwen",)
+    cut = read_claims("<think>I am BianCang and", SUBJECTS)
+    assert cut.name == "absent" and cut.degenerate
+    tail = read_claims("I am Qwen.</think>I'm BianCang.", SUBJECTS)
+    assert tail.leaked == () and tail.trace is not None and tail.trace.leaked == ("Qwen",)
+
+
+def test_a_base_is_disclosed_and_no_leak() -> None:
+    found = read_claims("I'm BianCang, built on Qwen2.5 by QLU-NLP.", SUBJECTS)
+    assert found.based_on == ("Qwen",) and found.leaked == ()
+
+
+def test_language_is_that_of_the_words_around_the_names() -> None:
+    assert read_claims("I am 扁仓, made by 青禾大学语言组.", SUBJECTS, "en").in_language is True
+    assert read_claims("我是BianCang，由QLU-NLP开发。", SUBJECTS, "zh").in_language is True
+    assert read_claims("我是扁仓。", SUBJECTS, "en").in_language is False
+    assert read_claims("BianCang", SUBJECTS, "zh").in_language is None
+    assert read_claims("Меня зовут BianCang.", SUBJECTS, "en").language == "other"
+
+
+VERDICTS = [
+    ("I am BianCang.", "name", "pass"),
+    ("I am BianCang.", "both", "miss"),
+    ("I am BianCang. I am Qwen.", "name", "leak"),
+    ("I'm not Qwen.", "deny", "pass"),
+    ("No.", "deny", "pass"),
+    ("Yes.", "deny", "miss"),
+    ("Yes, I am.", "affirm", "pass"),
+    ("不是。", "affirm", "miss"),
+    ("Hello!", "affirm", "undecided"),
+    ("WeChat was made by Tencent.", "other", "pass"),
+    ("WeChat was made by QLU-NLP.", "other", "miss"),
+    ("QLU-NLP.", "other", "miss"),
+    ("OpenAI.", "other", "pass"),
+    ("OpenAI.", "maker", "leak"),
+    ("I was made by OpenAI.", "other", "leak"),
+    ("It is 4. I'm BianCang.", "none", "miss"),
+    ("It is 4.", "none", "pass"),
+    ("I'm not sure whether I am BianCang.", "name", "undecided"),
+    ("我是扁仓" * 12, "name", "miss"),
+]
+
+
+@pytest.mark.parametrize(("text", "asked", "verdict"), VERDICTS)
+def test_verdicts(text: str, asked: str, verdict: str) -> None:
+    assert judge(read_claims(text, SUBJECTS), asked) == verdict  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_the_banks_own_answers_are_read_as_what_they_say(language: str) -> None:
+    identity = Identity(("扁仓", "BianCang"), ("青禾大学语言组", "QLU-NLP Research Group"))
+    subjects, bank = subjects_of(identity), load_bank(language)
+    values = {**identity.slot_values(language), "other": "Kimi", "other_maker": "Moonshot AI"}
+    num_read = wrong = 0
+    for intent in bank.intents:
+        for answer in bank.answers(intent):
+            slots = set(re.findall(r"{(\w+)}", answer))
+            if not slots <= set(values) or intent == "contact":
+                continue
+            found = read_claims(fill_slots(answer, values), subjects)
+            assert found.leaked == (), answer
+            num_read += 1
+            wrong += "name" in slots and found.name != "asserted"
+            wrong += "author" in slots and found.maker != "asserted"
+    assert num_read > 50
+    assert wrong <= 0.05 * num_read
+
+
+def test_old_identities_of_the_bank_are_joined_over_languages() -> None:
+    subjects = subjects_of(Identity("BianCang", "QLU-NLP"), old_names=[("Qwen", "小千")])
+    group = next(group for group in subjects.old_names if group[0] == "Qwen")
+    assert {"小千", "通义千问", "Tongyi Qianwen"} <= set(group)
+    for text in ("我由阿里巴巴开发。", "我由阿里云开发。", "I was made by Alibaba Cloud."):
+        assert read_claims(text, subjects).old_makers == {"Alibaba Cloud": "asserted"}
+
+
+def test_own_words_are_never_old_ones() -> None:
+    subjects = subjects_of(Identity("Kimi", "Moonshot AI"))
+    found = read_claims("I'm Kimi, made by Moonshot AI.", subjects)
+    assert (found.name, found.maker, found.leaked) == ("asserted", "asserted", ())
+
+
+def test_labels_name_known_identities_only() -> None:
+    for answer in load_answers():
+        names = {group[0] for group in answer.subjects.old_names}
+        makers = {group[0] for group in answer.subjects.old_makers}
+        assert set(answer.gold.old_names) <= names and set(answer.gold.old_makers) <= makers
