@@ -36,7 +36,7 @@ QUESTIONS = (
 MAX_NEW_TOKENS = 24
 # Explained by rounding, by the coarsest format involved: a root mean square difference of this
 # share of what the adapter changes. Measured in bfloat16: 0.003 on the embedded model, 0.003 to
-# 0.03 on random models of 2 to 24 layers. A layer forgotten among 24 makes 0.2.
+# 0.03 on random models of 2 to 24 layers. One of 24 layers forgotten is √(1/24) = 0.2.
 SHARE_OF_EFFECT = {"float32": 1e-3, "float16": 2e-2, "bfloat16": 0.1}
 # Or a largest difference of this share of the largest logit, for adapters that change very little.
 SHARE_OF_LOGIT = {"float32": 1e-4, "float16": 2e-3, "bfloat16": 1e-2}
