@@ -38,9 +38,7 @@ def make_console(*, stderr: bool = False) -> Console:
 class TrainingView:
     """Listener for an EventLog. Call ``close`` when the run is over, however it ended."""
 
-    def __init__(
-        self, console: Console, *, logging_steps: int = 5, progress: bool = True
-    ) -> None:
+    def __init__(self, console: Console, *, logging_steps: int = 5, progress: bool = True) -> None:
         self.console = console
         self.logging_steps = logging_steps
         self.bar: Progress | None = None

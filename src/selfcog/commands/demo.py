@@ -63,8 +63,7 @@ def run(config: DemoConfig) -> DemoResult:
         console.print(f"   {question}  →  {answer}", markup=False)
 
     console.print(
-        f"[bold]2. Training the identity[/] "
-        f"{identity.name_in('zh')} / {identity.name_in('en')}"
+        f"[bold]2. Training the identity[/] {identity.name_in('zh')} / {identity.name_in('en')}"
     )
     result = sft.run(
         SftConfig(

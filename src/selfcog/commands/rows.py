@@ -63,9 +63,7 @@ def collect_rows(config: SftConfig) -> CollectedRows:
     data, seed = config.data, config.data.dataset_seed
     own = collect_identity(config.identity, data.columns, data.check_dataset_strategy, seed)
     domain, val = (
-        load_dataset(
-            specs, columns=data.columns, strategy=data.check_dataset_strategy, seed=seed
-        )
+        load_dataset(specs, columns=data.columns, strategy=data.check_dataset_strategy, seed=seed)
         for specs in (data.dataset, data.val_dataset)
     )
     refuse_placeholders(domain.examples)
