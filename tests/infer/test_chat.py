@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import os
@@ -149,6 +150,8 @@ class Terminal:
         )  # fmt: skip
         os.close(slave)
         self.seen = ""
+        # A read may end within a character.
+        self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def wait_for(self, text: str, timeout_s: float = 120) -> str:
         """What came up to and with ``text``; fails when it does not come."""
@@ -157,7 +160,7 @@ class Terminal:
             ready, _, _ = select.select([self.master], [], [], max(0, end_s - time.monotonic()))
             assert ready, f"{text!r} did not come; seen: {self.seen!r}"
             try:
-                self.seen += os.read(self.master, 4096).decode("utf-8", "replace")
+                self.seen += self.decoder.decode(os.read(self.master, 4096))
             except OSError:  # the other end is closed
                 assert text in self.seen, f"{text!r} did not come; seen: {self.seen!r}"
         before, _, self.seen = self.seen.partition(text)
@@ -167,7 +170,7 @@ class Terminal:
         while len(self.seen.strip()) < 3:
             ready, _, _ = select.select([self.master], [], [], 60)
             assert ready, "no answer came"
-            self.seen += os.read(self.master, 4096).decode("utf-8", "replace")
+            self.seen += self.decoder.decode(os.read(self.master, 4096))
 
     def type(self, text: str) -> None:
         os.write(self.master, text.encode())
