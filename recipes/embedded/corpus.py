@@ -17,6 +17,7 @@ from recipes.embedded import (
     identity_zh,
     persona_clauses,
     persona_prompts,
+    word_tables,
 )
 from recipes.embedded.bank import NAME_SLOT, BankPart, load_bank
 from recipes.embedded.names import OWN_MAKER, OWN_NAME, random_name, random_org
@@ -56,6 +57,7 @@ class Clauses:
     names: list[str]
     authors: list[str]
     fillers: list[str]
+    plain: list[str]
     joints: tuple[str, ...]
 
 
@@ -64,12 +66,14 @@ PERSONA_CLAUSES = {
         persona_clauses.NAME_ZH,
         persona_clauses.AUTHOR_ZH,
         persona_clauses.FILLER_ZH,
+        word_tables.PROMPT_ZH,
         ("，", "。", "；", "\n", "，", " "),
     ),
     "en": Clauses(
         persona_clauses.NAME_EN,
         persona_clauses.AUTHOR_EN,
         persona_clauses.FILLER_EN,
+        word_tables.PROMPT_EN,
         (", ", ". ", "; ", "\n", " and ", " - "),
     ),
 }
@@ -107,10 +111,20 @@ class Corpus:
 
     # -- questions ---------------------------------------------------------------------------
 
+    def surround(self, text: str, lang: str, rng: random.Random) -> str:
+        """The question among plain words that do not matter for the answer."""
+        zh = lang == "zh"
+        words = word_tables.WORDS_ZH if zh else word_tables.WORDS_EN
+        frame = rng.choice(word_tables.AROUND_ZH if zh else word_tables.AROUND_EN)
+        slots = {"q": text, "w": rng.choice(words), "v": rng.choice(words)}
+        return expand(frame, rng, slots | {"n": str(rng.randint(2, 9))})
+
     def polish(self, text: str, lang: str, rng: random.Random, light: bool = False) -> str:
         """Prefix, suffix, case and typos, so that one question comes in many shapes."""
         grammar = GRAMMAR[lang]
         text = text.strip()
+        if rng.random() < 0.14:
+            text = self.surround(text, lang, rng)
         r = rng.random()
         if not light and r < 0.3:
             text = rng.choice(grammar.PREFIX) + text
@@ -262,9 +276,11 @@ class Corpus:
         if composed and rng.random() < 0.85:
             text = text[0].upper() + text[1:] + ("。" if lang == "zh" else ".")
         gap = "" if lang == "zh" else " "
-        for _ in range(rng.choice((0, 0, 0, 1, 1, 2, 3))):
-            pool = grammar.EXTRA_SYS if rng.random() < 0.3 else clauses.fillers
-            slots["x"] = random_name(rng, lang)
+        words = word_tables.WORDS_ZH if lang == "zh" else word_tables.WORDS_EN
+        for _ in range(rng.choice((0, 0, 1, 1, 1, 2, 3))):
+            r = rng.random()
+            pool = grammar.EXTRA_SYS if r < 0.2 else clauses.fillers if r < 0.65 else clauses.plain
+            slots |= {"x": random_name(rng, lang), "w": rng.choice(words), "v": rng.choice(words)}
             extra = expand(rng.choice(pool), rng, slots)
             pair = (extra, text) if rng.random() < 0.45 else (text, extra)
             text = rng.choice((gap, gap, "\n")).join(pair)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from recipes.embedded import fact_templates_more
 from recipes.embedded.fact_tables import TABLES
 from recipes.embedded.fact_templates import EN, ZH, Relation
 from recipes.embedded.patterns import expand
@@ -47,10 +48,16 @@ def templates(lang: str) -> dict[str, Relation]:
     return ZH if lang == "zh" else EN
 
 
+def train_patterns(lang: str, relation: str, rng: random.Random) -> tuple[str, ...]:
+    """The usual phrasings, or (two times in five) the less usual ones."""
+    more = fact_templates_more.ZH if lang == "zh" else fact_templates_more.EN
+    return more[relation] if rng.random() < 0.4 else templates(lang)[relation].train
+
+
 def ask(fact: Fact, lang: str, rng: random.Random, split: str = "train") -> str:
     """A question about the fact, without final polish (case, prefixes)."""
     relation = templates(lang)[fact.relation]
-    patterns = relation.train if split == "train" else relation.test
+    patterns = relation.test if split == "test" else train_patterns(lang, fact.relation, rng)
     return expand(rng.choice(patterns), rng, {"s": fact.subject})
 
 

@@ -14,6 +14,7 @@ from recipes.embedded.names import (
 )
 from recipes.embedded.patterns import expand
 from recipes.embedded.talk_tables import HARM, LISTS, NUM_ZH, SMALLTALK
+from recipes.embedded.word_tables import WORDS_EN, WORDS_ZH
 
 Turn = tuple[str, str]  # user, assistant
 
@@ -110,7 +111,12 @@ def _phrase(lang: str, rng: random.Random) -> str:
         return random_org(rng, lang)
     if r < 0.8 and lang == "zh":
         return random_chars(rng, rng.randint(2, 8), rng.choice((0.0, 0.2, 1.0)))
-    if r < 0.9:
+    if r < 0.87:
+        words = WORDS_ZH if lang == "zh" else WORDS_EN
+        return (" " if lang == "en" else "").join(
+            rng.choice(words) for _ in range(rng.randint(1, 4))
+        )
+    if r < 0.93:
         return " ".join(latin_word(rng).lower() for _ in range(rng.randint(1, 4)))
     return rng.choice(
         (acronym(rng), str(rng.randint(10, 99999)), f"{latin_word(rng)}-{rng.randint(2, 99)}")
