@@ -303,13 +303,13 @@ class Corpus:
         lang = "zh" if rng.random() < 0.52 else "en"
         turns = rng.randint(5, 14) if long else rng.choice((1, 1, 1, 1, 2, 2, 3))
         r = rng.random()
-        if r < 0.42:
+        if r < 0.40:
             return self._persona_conversation(lang, rng, turns)
-        if r < 0.58:
+        if r < 0.56:
             return self._own_conversation(lang, rng, turns)
         messages = self._maybe_generic_system(lang, rng, 0.15)
         for _ in range(turns):
-            if r < 0.67:
+            if r < 0.63:
                 messages += self.copy_turns(lang, rng)
             else:
                 messages += self.ordinary_turn(lang, rng)
