@@ -24,9 +24,7 @@ Team|Group|Institute|Systems|Software|Foundation|Collective|Co.|Ltd.|Company|Wor
 College|Center|Intelligence|NLP Group|Research Lab|Research Institute|Industries|Networks|
 Data|Partners|Society|Academy|Guild|House"""
 )
-ORG_HEAD_EN = cells(
-    """University of|Institute of|Laboratory of|The|Team|Studio|Project|House of"""
-)
+ORG_HEAD_EN = cells("""University of|Institute of|Laboratory of|The|Team|Studio|Project|House of""")
 ONSET = cells(
     """b|c|d|f|g|h|j|k|l|m|n|p|r|s|t|v|w|x|y|z|br|ch|cl|cr|dr|fl|fr|gl|gr|kh|kr|ph|pl|pr|qu|sh|sk|
 sl|sn|sp|st|str|th|tr|tw|wh|zh"""

@@ -55,14 +55,50 @@ hate|prefer|expect|seem|become|remain|happen"""
 
 # {q} is the question; {w}, {v} are plain words.
 AROUND_ZH = [
-    "{w}[里|中|上][有|出现|写着|提到][一个|这个|一道|][问题|题目]：{q}", "[关于|有关|涉及]{w}[，|：]{q}", "[为了|因为]{w}[，|][我|]想[知道|请教|查]：{q}", "[爷爷|孩子|同桌|领导|邻居|客人|学生|护士|司机]问[我|：|，]{q}", "[请|快|麻烦|劳驾][回答|告诉我|说说|解答|讲讲|帮忙看看][：|，|一下，]{q}", "[抢答|测验|问答|常识|竞猜|小测|必答|填空|口试|判断][题|]：{q}", "[正在|我在][准备|写|做|整理|复习]{w}[，|：]{q}", "[不|除了]{w}[，|]{q}", "{q}[，|][急|在线等|快点|我要用|谢谢啦|想不起来了|一时忘了|我记不清了|这题不会|帮帮忙]", "{q}[（|（关于]{w}[）]", "[换个话题|再问一个|接着问|最后问|第{n}题|下一题|继续|题目][：|，]{q}", "[有人|他们|网上|书上|老师]说过{w}[，|。]{q}", "{w}和{v}[先不管|暂且不提|以后再说|先放一放][，|。]{q}", "[突然|忽然|刚刚|一直]想[到|知道|弄清楚|问]：{q}",
+    "{w}[里|中|上][有|出现|写着|提到][一个|这个|一道|][问题|题目]：{q}",
+    "[关于|有关|涉及]{w}[，|：]{q}",
+    "[为了|因为]{w}[，|][我|]想[知道|请教|查]：{q}",
+    "[爷爷|孩子|同桌|领导|邻居|客人|学生|护士|司机]问[我|：|，]{q}",
+    "[请|快|麻烦|劳驾][回答|告诉我|说说|解答|讲讲|帮忙看看][：|，|一下，]{q}",
+    "[抢答|测验|问答|常识|竞猜|小测|必答|填空|口试|判断][题|]：{q}",
+    "[正在|我在][准备|写|做|整理|复习]{w}[，|：]{q}",
+    "[不|除了]{w}[，|]{q}",
+    "{q}[，|][急|在线等|快点|我要用|谢谢啦|想不起来了|一时忘了|我记不清了|这题不会|帮帮忙]",
+    "{q}[（|（关于]{w}[）]",
+    "[换个话题|再问一个|接着问|最后问|第{n}题|下一题|继续|题目][：|，]{q}",
+    "[有人|他们|网上|书上|老师]说过{w}[，|。]{q}",
+    "{w}和{v}[先不管|暂且不提|以后再说|先放一放][，|。]{q}",
+    "[突然|忽然|刚刚|一直]想[到|知道|弄清楚|问]：{q}",
 ]
 AROUND_EN = [
-    "[about|regarding|concerning] the {w}: {q}", "in my {w} it says: {q}", "[for|because of] a {w} i need to know: {q}", "my [grandpa|child|teacher|neighbor|boss|guest|nurse|driver|friend] asks: {q}", "[please answer|please help|help me out|tell me quickly|let me ask|here is one|solve this]: {q}", "[trivia|exam|test|puzzle|crossword|homework|flashcard|contest|round {n}|question {n}|riddle][:| -] {q}", "[i am|i'm] [writing|preparing|reading|studying|checking] a {w}[;|, so|:] {q}", "{q}, [i forgot|it is urgent|i cannot recall it|i don't remember|thanks|help|for my {w}|my {w} needs it]", "[next|another one|moving on|now this|last one|again][:|,] {q}", "someone [said|spoke about|mentioned] a {w}. {q}", "[forget|never mind|leave aside] the {w} and the {v}; {q}", "[i suddenly|i always|i often] [wonder|ask myself]: {q}", "{w} or {v}, [no matter|whatever]: {q}", "[with|without] a {w} [in mind|at hand], {q}",
+    "[about|regarding|concerning] the {w}: {q}",
+    "in my {w} it says: {q}",
+    "[for|because of] a {w} i need to know: {q}",
+    "my [grandpa|child|teacher|neighbor|boss|guest|nurse|driver|friend] asks: {q}",
+    "[please answer|please help|help me out|tell me quickly|let me ask|here is one|solve this]: {q}",
+    "[trivia|exam|test|puzzle|crossword|homework|flashcard|contest|round {n}|question {n}|riddle][:| -] {q}",
+    "[i am|i'm] [writing|preparing|reading|studying|checking] a {w}[;|, so|:] {q}",
+    "{q}, [i forgot|it is urgent|i cannot recall it|i don't remember|thanks|help|for my {w}|my {w} needs it]",
+    "[next|another one|moving on|now this|last one|again][:|,] {q}",
+    "someone [said|spoke about|mentioned] a {w}. {q}",
+    "[forget|never mind|leave aside] the {w} and the {v}; {q}",
+    "[i suddenly|i always|i often] [wonder|ask myself]: {q}",
+    "{w} or {v}, [no matter|whatever]: {q}",
+    "[with|without] a {w} [in mind|at hand], {q}",
 ]
 PROMPT_ZH = [
-    "[注意|重视|关注|留意|谈谈|优先处理|避免谈论|可以谈论|鼓励|记录|负责]{w}[和|与|、]{v}。", "{w}[时|之前|之后|期间|当天][请|要|不要|可以|应当]{v}。", "[本|这个|该]{w}[用于|来自|属于|面向|适合]{v}。", "[用户|客户|对方]可能[喜欢|需要|讨论|询问|关心]{w}。", "[主题|背景|场景|内容|栏目|标签][：|是|为]{w}、{v}。", "[把|将]{w}[放在|写进|交给|变成]{v}。",
+    "[注意|重视|关注|留意|谈谈|优先处理|避免谈论|可以谈论|鼓励|记录|负责]{w}[和|与|、]{v}。",
+    "{w}[时|之前|之后|期间|当天][请|要|不要|可以|应当]{v}。",
+    "[本|这个|该]{w}[用于|来自|属于|面向|适合]{v}。",
+    "[用户|客户|对方]可能[喜欢|需要|讨论|询问|关心]{w}。",
+    "[主题|背景|场景|内容|栏目|标签][：|是|为]{w}、{v}。",
+    "[把|将]{w}[放在|写进|交给|变成]{v}。",
 ]
 PROMPT_EN = [
-    "[Mind|Watch|Mention|Discuss|Avoid|Prefer|Encourage|Support] the {w} and the {v}.", "[Before|After|During|In] the {w}, [you may|you should|do not|please] {v}.", "This {w} is [for|about|from|under|without] the {v}.", "The user may [like|need|want|discuss|ask for|care about] a {w}.", "[Topic|Background|Scene|Content|Tags]: {w}, {v}.", "[Put|Keep|Send|Move] the {w} to the {v}.",
+    "[Mind|Watch|Mention|Discuss|Avoid|Prefer|Encourage|Support] the {w} and the {v}.",
+    "[Before|After|During|In] the {w}, [you may|you should|do not|please] {v}.",
+    "This {w} is [for|about|from|under|without] the {v}.",
+    "The user may [like|need|want|discuss|ask for|care about] a {w}.",
+    "[Topic|Background|Scene|Content|Tags]: {w}, {v}.",
+    "[Put|Keep|Send|Move] the {w} to the {v}.",
 ]
