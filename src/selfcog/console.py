@@ -6,6 +6,7 @@ Floor 1: it needs the events only, so every command may use it.
 from __future__ import annotations
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -55,9 +56,9 @@ class TrainingView:
         elif isinstance(event, EvalEvent):
             self._print(f"step {event.step}: {format_metrics(event.metrics)}")
         elif isinstance(event, CheckpointEvent) and event.reason == "signal":
-            self._print(f"interrupted: checkpoint written to {event.path}")
+            self._print(f"interrupted: checkpoint written to {escape(event.path)}")
         elif isinstance(event, WarningEvent):
-            self._print(f"[yellow]warning:[/] {event.message}")
+            self._print(f"[yellow]warning:[/] {escape(event.message)}")
         elif isinstance(event, EndEvent):
             self.close()
 

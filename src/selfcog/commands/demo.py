@@ -6,9 +6,12 @@ The whole main job in a few minutes on two CPU cores, with the same code that a 
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from rich.markup import escape
 
 from selfcog.commands.talk import load_talker, locate
 from selfcog.config.load import parse_command
@@ -57,14 +60,13 @@ def run(config: DemoConfig) -> DemoResult:
     console = make_console()
     identity = Identity.from_words(config.model_name, config.model_author)
     greedy = InferConfig(model=config.model, max_new_tokens=MAX_ANSWER_TOKENS, temperature=0.0)
-    console.print(f"[bold]1. Asking the base[/] ({config.model})")
+    console.print(f"[bold]1. Asking the base[/] ({escape(config.model)})")
     base_answers = ask(greedy)
     for question, answer in base_answers.items():
         console.print(f"   {question}  →  {answer}", markup=False)
 
-    console.print(
-        f"[bold]2. Training the identity[/] {identity.name_in('zh')} / {identity.name_in('en')}"
-    )
+    names = escape(f"{identity.name_in('zh')} / {identity.name_in('en')}")
+    console.print(f"[bold]2. Training the identity[/] {names}")
     result = sft.run(
         SftConfig(
             model=ModelSection(model=config.model),
@@ -115,15 +117,18 @@ def show_table(console: Console, base: dict[str, str], tuned: dict[str, str]) ->
 
 
 def show_paths(console: Console, run_dir: Path, checkpoint: Path, merged: Path | None) -> None:
-    console.print(f"run:        {shorten(run_dir)}")
-    console.print(f"checkpoint: {shorten(checkpoint)}")
+    tuned = shlex.quote(shorten(checkpoint))
+    lines = [f"run:        {shorten(run_dir)}", f"checkpoint: {shorten(checkpoint)}"]
     if merged is not None:
-        console.print(f"merged:     {shorten(merged)}   (loads in plain transformers)")
-    console.print(
-        f"\nNext, talk to it:\n  selfcog infer --ckpt_dir {shorten(checkpoint)}\n"
-        f"or compare it with the base:\n"
-        f"  selfcog infer --ckpt_dir {shorten(checkpoint)} --compare --query '你是谁?'"
-    )
+        lines.append(f"merged:     {shorten(merged)}   (loads in plain transformers)")
+    lines += [
+        "",
+        "Next, talk to it:",
+        f"  selfcog infer --ckpt_dir {tuned}",
+        "or compare it with the base:",
+        f"  selfcog infer --ckpt_dir {tuned} --compare --query '你是谁?'",
+    ]
+    console.print("\n".join(lines), markup=False)
 
 
 def shorten(path: Path) -> str:
