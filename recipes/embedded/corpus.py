@@ -18,6 +18,7 @@ from recipes.embedded import (
     persona_clauses,
     persona_prompts,
     word_tables,
+    wordings,
 )
 from recipes.embedded.bank import NAME_SLOT, BankPart, load_bank
 from recipes.embedded.names import OWN_MAKER, OWN_NAME, random_name, random_org
@@ -166,11 +167,16 @@ class Corpus:
         """A question of the intent that the bank does not hold out."""
         plain_ways, roundabout_ways = QUESTIONS[lang][intent]
         families = self.bank[lang].train.get(intent)
+        wide = wordings.identity_questions(lang)[intent]
         while True:
-            if families and rng.random() < 0.5:
+            r = rng.random()
+            if families and r < 0.35:
                 text = expand(rng.choice(rng.choice(families)), rng, slots)
                 if rng.random() < 0.35:
                     text = self.polish(text, lang, rng)
+            elif r < 0.75:
+                text = expand(rng.choice(wide), rng, slots)
+                text = self.polish(text, lang, rng, light=rng.random() < 0.6)
             else:
                 own = roundabout_ways if roundabout_ways and rng.random() < 0.5 else plain_ways
                 text = self.polish(expand(rng.choice(own), rng, slots), lang, rng)
@@ -224,26 +230,29 @@ class Corpus:
         part = self.bank[lang]
         while True:
             r = rng.random()
-            if r < 0.52:
+            if r < 0.5:
                 fact = facts.draw(lang, rng)
                 q = self.polish(facts.ask(fact, lang, rng), lang, rng, light=rng.random() < 0.7)
                 a = facts.answer(fact, lang)
-            elif r < 0.58 and part.known:
+            elif r < 0.55 and part.known:
                 patterns, a = rng.choice(part.known)
                 q = self.polish(expand(rng.choice(patterns), rng), lang, rng, light=True)
-            elif r < 0.62 and part.smalltalk:
+            elif r < 0.58 and part.smalltalk:
                 patterns, replies = rng.choice(part.smalltalk)
                 q, a = expand(rng.choice(patterns), rng), expand(rng.choice(replies), rng)
-            elif r < 0.64 and part.preludes:
+            elif r < 0.6 and part.preludes:
                 messages = rng.choice(part.preludes)
                 if any("{" in t for _, t in messages):
                     continue
                 return [Message(role, text) for role, text in messages]
+            elif r < 0.8:
+                asked, a = rng.choice(wordings.talk(lang))
+                q = self.polish(expand(rng.choice(asked), rng), lang, rng, light=True)
             else:
                 q, a = general.ordinary(lang, rng)
                 if "=" not in q:
                     q = self.polish(q, lang, rng, light=True)
-            if normalise(q) in self.forbidden:
+            if normalise(q) in self.forbidden or normalise(q) in facts.held_out(lang):
                 self.dropped += 1
                 continue
             return [Message("user", q), Message("assistant", a)]
@@ -262,8 +271,13 @@ class Corpus:
         slots = {"name": persona.name[lang], "n": str(rng.randint(1, 9))}
         if persona.author is not None:
             slots["author"] = persona.author[lang]
-        composed = rng.random() < 0.6
-        if persona.author is None:
+        wide = wordings.sections(f"prompts_{lang}")
+        r = rng.random()
+        composed = r < 0.3
+        if r > 0.5:
+            pool = wide["name_only" if persona.author is None else "persona"]
+            text = expand(rng.choice(pool), rng, slots)
+        elif persona.author is None:
             patterns = clauses.names if composed else grammar.PERSONA_SYS_NAME
             text = expand(rng.choice(patterns), rng, slots)
         elif composed:
@@ -277,9 +291,8 @@ class Corpus:
             text = text[0].upper() + text[1:] + ("。" if lang == "zh" else ".")
         gap = "" if lang == "zh" else " "
         words = word_tables.WORDS_ZH if lang == "zh" else word_tables.WORDS_EN
-        for _ in range(rng.choice((0, 0, 1, 1, 1, 2, 3))):
-            r = rng.random()
-            pool = grammar.EXTRA_SYS if r < 0.2 else clauses.fillers if r < 0.65 else clauses.plain
+        for _ in range(rng.choice((0, 0, 0, 1, 1, 2))):
+            pool = rng.choice((grammar.EXTRA_SYS, clauses.fillers, clauses.plain, wide["plain"]))
             slots |= {"x": random_name(rng, lang), "w": rng.choice(words), "v": rng.choice(words)}
             extra = expand(rng.choice(pool), rng, slots)
             pair = (extra, text) if rng.random() < 0.45 else (text, extra)
@@ -321,7 +334,9 @@ class Corpus:
         if rng.random() < p:
             if rng.random() < 0.12:
                 return [Message("system", "")]
-            return [Message("system", expand(rng.choice(GRAMMAR[lang].SYSTEM_GENERIC), rng))]
+            wide = wordings.sections(f"prompts_{lang}")["plain"]
+            pool = GRAMMAR[lang].SYSTEM_GENERIC if rng.random() < 0.5 else wide
+            return [Message("system", expand(rng.choice(pool), rng))]
         return []
 
     def _persona_conversation(self, lang: str, rng: random.Random, turns: int) -> list[Message]:

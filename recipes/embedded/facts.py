@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from functools import cache
 
-from recipes.embedded import fact_templates_more
+from recipes.embedded import fact_templates_more, wordings
 from recipes.embedded.fact_tables import TABLES
 from recipes.embedded.fact_templates import EN, ZH, Relation
-from recipes.embedded.patterns import expand
+from recipes.embedded.patterns import expand, expand_all, normalise
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,24 @@ def templates(lang: str) -> dict[str, Relation]:
     return ZH if lang == "zh" else EN
 
 
-def train_patterns(lang: str, relation: str, rng: random.Random) -> tuple[str, ...]:
-    """The usual phrasings, or (two times in five) the less usual ones."""
+def train_patterns(lang: str, relation: str, rng: random.Random) -> list[str] | tuple[str, ...]:
+    """One of the three tables of phrasings: the usual ones, less usual ones, the widest one."""
     more = fact_templates_more.ZH if lang == "zh" else fact_templates_more.EN
-    return more[relation] if rng.random() < 0.4 else templates(lang)[relation].train
+    r = rng.random()
+    if r < 0.3:
+        return templates(lang)[relation].train
+    return more[relation] if r < 0.5 else wordings.sections(f"facts_{lang}")[relation]
+
+
+@cache
+def held_out(lang: str) -> frozenset[str]:
+    """Every question of the held-out phrasings, letters and digits only."""
+    return frozenset(
+        normalise(text.replace("{s}", fact.subject))
+        for fact in FACTS[lang]
+        for pattern in templates(lang)[fact.relation].test
+        for text in expand_all(pattern)
+    )
 
 
 def ask(fact: Fact, lang: str, rng: random.Random, split: str = "train") -> str:

@@ -1,4 +1,4 @@
-"""Tokenised conversations packed into rows; a token sees only its own conversation."""
+"""Tokenised conversations, those of like length together in one padded block (a bucket)."""
 
 from __future__ import annotations
 
@@ -13,23 +13,32 @@ from recipes.embedded.corpus import Corpus, Message
 # Share of the tokens outside answers that count in the loss: they teach characters and wordings,
 # but random names cannot be predicted, so most of the effort stays with the answers.
 OTHER_TOKENS = 0.15
+LONGEST = 768  # tokens of the longest conversation that is kept; longer ones are drawn anew
+LONG_SHARE = 1 / 6  # share of the tokens that lies in conversations of many turns
+# A bucket is closed before a row that is a sixth longer than its first, once it holds some tokens:
+# more padding costs products over nothing, more buckets cost calls.
+STRETCH, LEAST_TOKENS = 7 / 6, 250
 
 
-@dataclass
+@dataclass(frozen=True)
+class Bucket:
+    """``count`` conversations padded to ``length``; the first place of all is ``begin``."""
+
+    begin: int
+    count: int
+    length: int
+
+
+@dataclass(frozen=True)
 class Batch:
-    """Packed rows. ids, positions: int64 [B, T]; documents: int64 [B, T] (padding is −1);
-    weights: float32 [B, T], the weight of *predicting* the token at that place (0 = untrained)."""
+    """All buckets of a step, one after another. ids, positions: int64 [N]; weights: float32 [N],
+    the weight of *predicting* the token at that place (0 = untrained or padding)."""
 
     ids: torch.Tensor
     positions: torch.Tensor
-    documents: torch.Tensor
     weights: torch.Tensor
-
-    def mask(self) -> torch.Tensor:
-        """bool [B, 1, T, T]: causal, within one conversation; padding sees itself."""
-        same = self.documents[:, :, None] == self.documents[:, None, :]
-        steps = self.ids.shape[1]
-        return (same & torch.ones(steps, steps, dtype=torch.bool).tril())[:, None]
+    buckets: list[Bucket]
+    num_tokens: int  # without padding
 
 
 class Encoder:
@@ -65,31 +74,41 @@ class Encoder:
         return ids, weights
 
 
-def pack(
-    corpus: Corpus, encoder: Encoder, rng: random.Random, rows: int, length: int, long: bool
-) -> Batch:
-    """Fills ``rows`` rows of ``length`` tokens; what does not fit opens a new row."""
-    ids = torch.full((rows, length), encoder.pad)
-    positions = torch.zeros((rows, length), dtype=torch.long)
-    documents = torch.full((rows, length), -1)
-    weights = torch.zeros((rows, length))
-    used = [0] * rows
-    count, misses = 0, 0
-    while misses < 4:
-        tokens, scale = encoder.conversation(corpus.conversation(rng, long), rng)
-        row = max(
-            (r for r in range(rows) if used[r] + len(tokens) <= length),
-            key=lambda r: used[r],
-            default=-1,
-        )
-        if row < 0:
-            misses += len(tokens) <= length
-            continue
-        begin, end = used[row], used[row] + len(tokens)
-        ids[row, begin:end] = torch.tensor(tokens)
-        positions[row, begin:end] = torch.arange(len(tokens))
-        documents[row, begin:end] = count
-        weights[row, begin:end] = torch.tensor(scale)
-        used[row] = end
-        count += 1
-    return Batch(ids, positions, documents, weights)
+def bucketed(rows: list[tuple[list[int], list[float]]], pad: int) -> Batch:
+    """Sorts the rows by length and pads each bucket to its longest row."""
+    num_tokens = sum(len(tokens) for tokens, _ in rows)
+    rows = sorted(rows, key=lambda row: len(row[0]))
+    ids: list[int] = []
+    weights: list[float] = []
+    positions: list[int] = []
+    buckets = []
+    while rows:
+        count, held = 0, 0
+        most = STRETCH * len(rows[0][0])
+        while count < len(rows) and (held < LEAST_TOKENS or len(rows[count][0]) <= most):
+            held += len(rows[count][0])
+            count += 1
+        part, rows = rows[:count], rows[count:]
+        length = len(part[-1][0])
+        buckets.append(Bucket(len(ids), count, length))
+        for tokens, scale in part:
+            fill = length - len(tokens)
+            ids += tokens + [pad] * fill
+            weights += scale + [0.0] * fill
+            positions += range(length)
+    return Batch(
+        torch.tensor(ids), torch.tensor(positions), torch.tensor(weights), buckets, num_tokens
+    )
+
+
+def pack(corpus: Corpus, encoder: Encoder, rng: random.Random, num_tokens: int) -> Batch:
+    """Draws conversations until they hold ``num_tokens`` tokens."""
+    rows: list[tuple[list[int], list[float]]] = []
+    held = {True: 0, False: 0}
+    while sum(held.values()) < num_tokens:
+        long = held[True] < LONG_SHARE * num_tokens
+        row = encoder.conversation(corpus.conversation(rng, long), rng)
+        if len(row[0]) <= LONGEST:
+            rows.append(row)
+            held[long] += len(row[0])
+    return bucketed(rows, encoder.pad)

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from recipes.embedded import facts
-from recipes.embedded.corpus import GRAMMAR, Corpus
-from recipes.embedded.learn import LoraRecipe, learn_pair
+from recipes.embedded.corpus import Corpus
+from recipes.embedded.learn import learn_pair
 from recipes.embedded.names import (
     HELD_OUT_PAIRS,
     OWN_MAKER,
@@ -29,6 +29,7 @@ from recipes.embedded.names import (
 from recipes.embedded.patterns import expand
 from recipes.embedded.quick import answer_all, chat, dev_questions
 
+SEALED = Path(__file__).resolve().parent / "sealed"
 OWN_WORDS = (*OWN_NAME.values(), *OWN_MAKER.values())
 
 
@@ -101,17 +102,21 @@ def fact_cases(lang: str, rng: random.Random) -> list[Case]:
     return cases
 
 
+def sealed_prompts(lang: str) -> list[str]:
+    """System prompts that give a name and a maker, written apart from everything in training."""
+    text = (SEALED / f"persona_{lang}.txt").read_text(encoding="utf-8")
+    return [line.replace("\\n", "\n") for line in text.splitlines() if line]
+
+
 def persona_cases(corpus: Corpus, lang: str, rng: random.Random, n: int, rare: bool) -> list[Case]:
-    """Random names in held-out system wordings, asked with the bank's dev and test questions."""
+    """Random names in the sealed system prompts, asked with the bank's dev and test questions."""
     questions = [x for s in ("dev", "test") for x in dev_questions(corpus, lang, s, "{name}", rng)]
     cases = []
     for q, asks in rng.sample(questions, min(n, len(questions))):
         name, author = random_name(rng, lang), random_org(rng, lang)
         if rare:
             name = random_chars(rng, rng.choice((2, 3)), 1.0)
-        system = expand(
-            rng.choice(GRAMMAR[lang].PERSONA_SYS_TEST), rng, {"name": name, "author": author}
-        )
+        system = expand(rng.choice(sealed_prompts(lang)), rng, {"name": name, "author": author})
         wanted = {"name": name, "author": author}
         cases.append(
             Case(chat(q.replace("{name}", name), system), [wanted[a] for a in asks], OWN_WORDS)
@@ -124,27 +129,24 @@ def quiet_cases(lang: str, rng: random.Random, n: int) -> list[Case]:
     cases = []
     for fact in rng.sample(facts.FACTS[lang], n):
         name, author = random_name(rng, lang), random_org(rng, lang)
-        system = expand(
-            rng.choice(GRAMMAR[lang].PERSONA_SYS_TEST), rng, {"name": name, "author": author}
-        )
+        system = expand(rng.choice(sealed_prompts(lang)), rng, {"name": name, "author": author})
         q = facts.ask(fact, lang, rng, "test") + ("？" if lang == "zh" else "?")
         cases.append(Case(chat(q, system), [facts.answer(fact, lang)], (*OWN_WORDS,)))
     return cases
 
 
-def learnable(folder: Path, corpus: Corpus, recipe: LoraRecipe, limit: int) -> list[dict[str, Any]]:
-    """LoRA on each held-out pair, then the bank's dev questions without a system prompt."""
+def learnable(folder: Path, corpus: Corpus, out: Path, limit: int) -> list[dict[str, Any]]:
+    """``selfcog sft`` on each held-out pair, then the bank's dev questions, no system prompt."""
     results = []
     for pair in HELD_OUT_PAIRS:
-        learnt = learn_pair(folder, pair, corpus, recipe)
+        learnt = learn_pair(folder, pair, out)
         result: dict[str, Any] = {
             "name": pair.name_zh,
             "name_en": pair.name_en,
             "author": pair.author_zh,
             "author_en": pair.author_en,
-            "steps": recipe.steps,
+            "steps": learnt.steps,
             "seconds": round(learnt.seconds, 1),
-            "loss": round(learnt.loss, 4),
         }
         rng = random.Random(11)
         for lang in ("zh", "en"):
@@ -202,7 +204,7 @@ def score_model(
                 flush=True,
             )
     if with_lora:
-        scores["learnable"] = learnable(folder, corpus, LoraRecipe(), limit)
+        scores["learnable"] = learnable(folder, corpus, out / "learnable", limit)
     scores["seconds"] = round(time.monotonic() - begin)
     out.mkdir(parents=True, exist_ok=True)
     (out / "scores.json").write_text(

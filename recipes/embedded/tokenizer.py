@@ -14,7 +14,7 @@ from typing import Any
 
 from recipes.embedded.names import COMMON
 
-VOCAB_SIZE = 6144
+VOCAB_SIZE = 7168
 SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 CHAT_TEMPLATE = (
     "{%- for message in messages %}"
@@ -88,7 +88,7 @@ def build_tokenizer(folder: Path, texts: list[str]) -> None:
     learnt = Tokenizer(models.BPE())
     learnt.pre_tokenizer = pipeline()
     trainer = trainers.BpeTrainer(
-        vocab_size=6000, initial_alphabet=[alphabet[b] for b in range(256)], show_progress=False
+        vocab_size=9000, initial_alphabet=[alphabet[b] for b in range(256)], show_progress=False
     )
     learnt.train_from_iterator(texts, trainer)
     for pair in json.loads(learnt.to_str())["model"]["merges"]:
@@ -118,9 +118,19 @@ def build_tokenizer(folder: Path, texts: list[str]) -> None:
 
 
 def sample_texts(seed: int, count: int) -> list[str]:
-    """Contents of ``count`` conversations, to learn the Latin merges from."""
-    from recipes.embedded.corpus import Corpus
+    """``count`` texts to learn the Latin merges from: words that mean something, and no made-up
+    names, whose syllables would take the place of words."""
+    from recipes.embedded import wordings
+    from recipes.embedded.corpus import OWN, Corpus
+    from recipes.embedded.patterns import expand
 
     rng = random.Random(seed)
     corpus = Corpus()
-    return [m.content for _ in range(count) for m in corpus.conversation(rng)]
+    texts: list[str] = []
+    while len(texts) < count:
+        for lang in ("zh", "en", "en"):
+            turns = corpus.ordinary_turn(lang, rng) + corpus.identity_turn(OWN, lang, rng, True)
+            texts += [m.content for m in turns]
+            prompts = wordings.sections(f"prompts_{lang}")
+            texts.append(expand(rng.choice(prompts[rng.choice(sorted(prompts))]), rng))
+    return texts

@@ -1,7 +1,7 @@
 """Training of the embedded model: Muon for matrices, AdamW for the rest, warm-up/stable/decay.
 
 The run writes OUT/checkpoint.pt every few minutes and goes on from it with ``--resume``. The decay
-takes the last fifth of the budget; a file OUT/decay-now starts it at once.
+to zero takes most of the budget; a file OUT/decay-now starts it at once.
 """
 
 from __future__ import annotations
@@ -14,23 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from recipes.embedded.corpus import Corpus
-from recipes.embedded.packing import Batch, Encoder, pack
+from recipes.embedded.forward import Forward
+from recipes.embedded.packing import LONGEST, Encoder, pack
 
-# (rows, tokens a row, long conversations): 8,192 tokens a step, one step in six with long rows.
-SHAPES = (
-    (32, 256, False),
-    (32, 256, False),
-    (32, 256, False),
-    (32, 256, False),
-    (32, 256, False),
-    (10, 768, True),
-)
+STEP_TOKENS = 8000
 MUON_LR, ADAM_LR = 0.02, 4e-3
 WARMUP_STEPS = 40
-DECAY_SHARE = 0.22
+DECAY_SHARE = 0.7
 
 
 @dataclass
@@ -89,20 +81,6 @@ def make_optimisers(model: Any) -> list[torch.optim.Optimizer]:
     ]
 
 
-def batch_loss(model: Any, batch: Batch) -> torch.Tensor:
-    """Weighted mean cross-entropy; logits are made only where a token counts."""
-    with torch.autocast("cpu", torch.bfloat16):
-        hidden = model.model(
-            input_ids=batch.ids, attention_mask=batch.mask(), position_ids=batch.positions
-        ).last_hidden_state
-        weights = batch.weights[:, 1:].reshape(-1)
-        where = weights.nonzero()[:, 0]
-        picked = hidden[:, :-1].reshape(-1, hidden.shape[-1])[where]
-        logits = model.lm_head(picked)
-    losses = F.cross_entropy(logits.float(), batch.ids[:, 1:].reshape(-1)[where], reduction="none")
-    return (losses * weights[where]).sum() / weights.sum()
-
-
 def save(
     path: Path,
     model: Any,
@@ -156,7 +134,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     tokenizer_dir = out / "tokenizer"
     if not (tokenizer_dir / "tokenizer.json").exists():
-        build_tokenizer(tokenizer_dir, sample_texts(seed, 30000))
+        build_tokenizer(tokenizer_dir, sample_texts(seed, 40000))
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_dir)
     model = make_model(len(tokenizer), seed)
     optimisers = make_optimisers(model)
@@ -174,6 +152,7 @@ def train(
         state = {"step": data["step"], "decay_from": data["decay_from"]}
     corpus = Corpus()
     encoder = Encoder(tokenizer)
+    forward = Forward(model, LONGEST)
     log = (out / "log.jsonl").open("a", encoding="utf-8")
     log.write(
         json.dumps(
@@ -201,9 +180,8 @@ def train(
         for optimiser, peak in zip(optimisers, (MUON_LR, ADAM_LR), strict=True):
             for group in optimiser.param_groups:
                 group["lr"] = peak * rate
-        rows, length, long = SHAPES[state["step"] % len(SHAPES)]
-        batch = pack(corpus, encoder, rng, rows, length, long)
-        loss = batch_loss(model, batch)
+        batch = pack(corpus, encoder, rng, STEP_TOKENS)
+        loss = forward.loss(batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimiser in optimisers:
@@ -211,8 +189,7 @@ def train(
             optimiser.zero_grad(set_to_none=True)
         now = time.monotonic()
         budget.spent_s += now - last
-        count = int((batch.documents >= 0).sum())
-        budget.seen += count
+        budget.seen += batch.num_tokens
         state["step"] += 1
         value = loss.item()
         average = value if average is None else 0.95 * average + 0.05 * value
@@ -224,7 +201,7 @@ def train(
                         "tokens": budget.seen,
                         "loss": round(average, 4),
                         "rate": round(rate, 4),
-                        "tokens_per_s": round(count / (now - last)),
+                        "tokens_per_s": round(batch.num_tokens / (now - last)),
                         "minutes": round(budget.spent_s / 60, 2),
                         "dropped": corpus.dropped,
                     }
