@@ -40,6 +40,7 @@ def learn_pair(folder: Path, pair: Pair, out: Path) -> Learnt:
         max_steps=STEPS,
         seed=SEED,
         eval_steps=STEPS,
+        scorecard="none",
         output_dir=str(out),
         progress=False,
     )

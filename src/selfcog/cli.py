@@ -19,11 +19,19 @@ VERBS = {
     "demo": ("demo", "teach the model that ships along a name, and show it before and after"),
     "sft": ("sft", "train a model of yours on an identity and on your own data"),
     "infer": ("infer", "talk to a model, a checkpoint or a merged folder"),
+    "eval": ("eval", "measure a model: is it the new identity, and what did it cost?"),
+    "interview": ("interview", "ask a model what it says of itself today"),
     "export": ("export", "merge a checkpoint into a folder that runs anywhere"),
     "merge-lora": ("export", "the same as export --merge_lora true"),
 }
 # What the same thing is called elsewhere.
-OTHER_NAMES = {"train": "sft", "finetune": "sft", "chat": "infer", "merge": "merge-lora"}
+OTHER_NAMES = {
+    "train": "sft",
+    "finetune": "sft",
+    "chat": "infer",
+    "merge": "merge-lora",
+    "score": "eval",
+}
 
 HELP = """\
 selfcog {version}: give a chat model a name and a maker of its own.
@@ -40,6 +48,7 @@ start here:
   selfcog sft --model PATH --self_cognition_sample 500 --model_name 小黄 'Xiao Huang' \\
       --model_author 某某研究组 'Some Research Group'
   selfcog infer --ckpt_dir output/…/checkpoint-N
+  selfcog eval --ckpt_dir output/…/checkpoint-N
   selfcog export --ckpt_dir output/…/checkpoint-N --merge_lora true
 
 ms-swift's flags are understood. NPROC_PER_NODE=2 selfcog sft … trains with two processes.

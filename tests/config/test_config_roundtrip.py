@@ -125,8 +125,13 @@ BASES: dict[str, dict[str, Any]] = {
     "infer": {"ckpt_dir": "c"},
     "export": {"ckpt_dir": "c", "merge_lora": True},
     "demo": {},
+    "eval": {"ckpt_dir": "c"},
+    "interview": {"model": "m"},
 }
-LEFT_OUT = {"deepspeed", "fsdp", "global_batch_size", "val_dataset", "adapters", "max_shard_size"}
+LEFT_OUT = {
+    "deepspeed", "fsdp", "global_batch_size", "val_dataset", "adapters", "max_shard_size",
+    "base_url", "stop_when_ready",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("verb", COMMANDS)

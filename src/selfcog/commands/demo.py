@@ -22,6 +22,7 @@ from selfcog.config.schema import (
     InferConfig,
     ModelSection,
     OutputSection,
+    ScoreSection,
     SftConfig,
     TrainSection,
 )
@@ -76,6 +77,7 @@ def run(config: DemoConfig) -> DemoResult:
                 self_cognition_sample=config.self_cognition_sample,
             ),
             train=TrainSection(max_steps=config.max_steps, seed=config.seed),
+            score=ScoreSection(scorecard=config.scorecard),
             output=OutputSection(output_dir=config.output_dir, progress=config.progress),
         )
     )
@@ -91,6 +93,9 @@ def run(config: DemoConfig) -> DemoResult:
         console.print("[bold]4. Merging[/]")
         merged = export.run(ExportConfig(ckpt_dir=str(checkpoint), merge_lora=True)).path
     show_paths(console, result.run_dir, checkpoint, merged)
+    if result.scorecard is not None:
+        console.print(f"measured: {result.scorecard.verdict.headline}", markup=False)
+        console.print(f"  {shorten(checkpoint / 'scorecard.html')}", markup=False)
     return DemoResult(base_answers, tuned_answers, checkpoint, merged)
 
 

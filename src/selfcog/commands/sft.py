@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from selfcog import __version__
+from selfcog.commands import scoring
 from selfcog.commands.rows import CollectedRows, collect_rows, report_rows
 from selfcog.config.load import dump_yaml, parse_command
 from selfcog.config.schema import SftConfig
@@ -27,6 +28,7 @@ from selfcog.types import RejectedRow, TokenizedExample
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from selfcog.evaluate.scorecard import Scorecard
     from selfcog.tokens.render import Renderer
     from selfcog.train.dist import World
 
@@ -39,13 +41,17 @@ LOW_RATE = 0.2
 
 @dataclass(frozen=True, slots=True)
 class SftResult:
-    """Where the run lies. ``metrics`` are those of the last evaluation."""
+    """Where the run lies. ``metrics`` are those of the last evaluation.
+
+    ``scorecard`` is that of the best checkpoint; None where nothing was asked.
+    """
 
     run_dir: Path
     last_checkpoint: Path
     best_checkpoint: Path
     num_steps: int
     metrics: dict[str, float]
+    scorecard: Scorecard | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,7 @@ class TokenRows:
 
 def run(config: SftConfig, notices: Sequence[str] = ()) -> SftResult:
     """Train as ``config`` says. Raises SelfcogError; nothing is trained on a doubt."""
+    config = settle(config)
     console = make_console()
     console.quiet = os.environ.get("RANK", "0") != "0"
     for notice in notices:
@@ -93,6 +100,9 @@ def run(config: SftConfig, notices: Sequence[str] = ()) -> SftResult:
         write_text_atomic(run_dir.config_path, dump_yaml(config))
         report_rows(run_dir.data_report_path, rows, tokens.train, tokens.dev, tokens.rejected)
         console.print(f"run directory: {run_dir.path}", markup=False)
+    evaluators = []
+    if scoring.asks_questions(config):
+        evaluators.append(scoring.make_dev_evaluator(config, renderer))
     try:
         model = make_model(config, paths)
         for text in (*world.notices, *warn_of_recipe(config, model, len(tokens.train), world)):
@@ -106,18 +116,35 @@ def run(config: SftConfig, notices: Sequence[str] = ()) -> SftResult:
             run=run_dir,
             info=describe_checkpoint(config, paths),
             log=log,
+            evaluators=evaluators,
+            is_ready=scoring.Readiness() if config.score.stop_when_ready else None,
             resume_from=find_resume(config),
         )
+        del model
     finally:
         view.close()
     console.print(f"last_model_checkpoint: {result.last_checkpoint}", markup=False)
     console.print(f"best_model_checkpoint: {result.best_checkpoint}", markup=False)
+    card = None
+    if scoring.asks_questions(config) and world.is_main:
+        from selfcog.commands import eval as evaluation
+
+        card = evaluation.run(scoring.final_config(config, Path(result.best_checkpoint))).card
     return SftResult(
         run_dir.path,
         Path(result.last_checkpoint),
         Path(result.best_checkpoint),
         result.num_steps,
         dict(result.metrics),
+        card,
+    )
+
+
+def settle(config: SftConfig) -> SftConfig:
+    """The config with "auto" decided where only the command can decide it."""
+    metric = scoring.choose_metric(config)
+    return config.model_copy(
+        update={"output": config.output.model_copy(update={"metric_for_best_model": metric})}
     )
 
 

@@ -32,6 +32,13 @@ USAGES = {
         "selfcog infer --ckpt_dir output/…/checkpoint-282 --compare --query 你是谁？ --query 'Hi!'",
         "selfcog infer --model PATH --val_dataset questions.jsonl --temperature 0",
     ),
+    "eval": (
+        "selfcog eval --ckpt_dir output/…/checkpoint-282",
+        "selfcog eval --model BASE --adapters ADAPTER --model_name 小黄 'Xiao Huang' \\\n"
+        "    --model_author 某某研究组 'Some Research Group' --suite full",
+        "selfcog eval --base_url http://127.0.0.1:8000/v1 --served_model NAME --model_name … …",
+    ),
+    "interview": ("selfcog interview PATH", "selfcog interview embedded"),
     "export": (
         "selfcog export --ckpt_dir output/…/checkpoint-282 --merge_lora true",
         "selfcog merge-lora --ckpt_dir output/…/checkpoint-282",

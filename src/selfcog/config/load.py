@@ -231,6 +231,16 @@ def _check(config: Config) -> list[str]:
                 "nothing to train on; give --self_cognition_sample 500 with --model_name and "
                 "--model_author, or --dataset FILE"
             )
+        asks = wants_identity and bool(identity.model_name) and config.score.scorecard != "none"
+        for flag, wanted in (
+            ("--metric_for_best_model identity", config.output.metric_for_best_model == "identity"),
+            ("--stop_when_ready true", config.score.stop_when_ready),
+        ):
+            if wanted and not asks:
+                raise ConfigError(
+                    f"{flag} asks the model who it is, which needs --self_cognition_sample, "
+                    "--model_name, --model_author and a --scorecard other than none"
+                )
         if (identity.model_name or identity.model_author) and not wants_identity:
             return [
                 "a name is given, but no identity row is asked for: it will not be learnt; "

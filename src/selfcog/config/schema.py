@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from selfcog.config.base import Config, Count, DType, Seed
+from selfcog.config.schema_eval import EvalConfig, InterviewConfig
 from selfcog.config.schema_use import DemoConfig, ExportConfig, InferConfig
 
 __all__ = [
@@ -18,11 +19,14 @@ __all__ = [
     "AdapterSection",
     "DataSection",
     "DemoConfig",
+    "EvalConfig",
     "ExportConfig",
     "IdentitySection",
     "InferConfig",
+    "InterviewConfig",
     "ModelSection",
     "OutputSection",
+    "ScoreSection",
     "SftConfig",
     "TrainSection",
 ]
@@ -324,11 +328,27 @@ class OutputSection(Config):
     report_to: tuple[Literal["tensorboard"], ...] = ()
     """Further logs: tensorboard."""
 
-    metric_for_best_model: Literal["loss", "token_accuracy"] = "loss"
-    """What best_model_checkpoint is chosen by."""
+    metric_for_best_model: Literal["auto", "identity", "loss", "token_accuracy"] = "auto"
+    """What best_model_checkpoint is chosen by; auto: identity where one is taught, else loss."""
 
     progress: bool = True
     """Show a progress bar on a terminal."""
+
+
+class ScoreSection(Config):
+    """What is measured, during training and at its end, where an identity is taught."""
+
+    scorecard: Literal["quick", "full", "none"] = "quick"
+    """The card at the end of training, see selfcog eval; none: no questions are asked at all."""
+
+    stop_when_ready: bool = False
+    """Stop when the dev questions are answered (98 % twice running) and drift is small."""
+
+    leave_out: tuple[str, ...] = ()
+    """Question families that the card leaves out, for example other_languages."""
+
+    retention_dataset: tuple[str, ...] = ()
+    """Your own questions with one short answer each: what must not be forgotten."""
 
 
 class SftConfig(Config):
@@ -339,6 +359,7 @@ class SftConfig(Config):
     data: DataSection = Field(default_factory=DataSection)
     adapter: AdapterSection = Field(default_factory=AdapterSection)
     train: TrainSection = Field(default_factory=TrainSection)
+    score: ScoreSection = Field(default_factory=ScoreSection)
     output: OutputSection = Field(default_factory=OutputSection)
 
 
@@ -347,5 +368,7 @@ COMMANDS: dict[str, type[Config]] = {
     "infer": InferConfig,
     "export": ExportConfig,
     "demo": DemoConfig,
+    "eval": EvalConfig,
+    "interview": InterviewConfig,
 }
 """Verb → its settings."""

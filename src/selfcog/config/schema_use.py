@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -202,7 +202,7 @@ class DemoConfig(Config):
 
     GROUPS: ClassVar[dict[str, tuple[str, ...]]] = {
         "identity": ("model_name", "model_author", "self_cognition_sample"),
-        "run": ("model", "max_steps", "merge_lora", "output_dir", "seed", "progress"),
+        "run": ("model", "max_steps", "scorecard", "merge_lora", "output_dir", "seed", "progress"),
     }
 
     model_name: tuple[str, ...] = Field(default=("扁仓", "BianCang"), min_length=1)
@@ -221,6 +221,9 @@ class DemoConfig(Config):
 
     max_steps: int = Field(default=-1, ge=-1)
     """Optimiser steps; -1: the recipe's own number."""
+
+    scorecard: Literal["quick", "full", "none"] = "quick"
+    """Measure the result: what was gained and what was lost."""
 
     merge_lora: bool = True
     """Also merge the result and ask the merged model."""

@@ -11,7 +11,7 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from selfcog.errors import ModelError
@@ -58,17 +58,28 @@ def generate(
     seed: int | None = None,
     batch_size: int = 16,
     progress: Progress | None = None,
+    prefills: Sequence[str] | None = None,
 ) -> list[Completion]:
     """One Completion a conversation, in the order given; each conversation ends with a user turn.
 
-    Prompts of like length share a batch, padded on the left. The same seed and batch size give
-    the same answers. ``progress`` is called with (answered, all) after every batch.
+    ``prefills`` are texts, one a conversation, that the answers are forced to begin with ("":
+    nothing); they are part of the Completion's text. Prompts of like length share a batch, padded
+    on the left. The same seed and batch size give the same answers. ``progress`` is called with
+    (answered, all) after every batch.
     Raises ModelError for a prompt that leaves no room in the model's context.
     """
     sampling = Sampling(max_new_tokens, temperature, top_p, top_k, repetition_penalty, seed)
-    prompts = [renderer.prompt_ids(messages) for messages in conversations]
+    starts = list(prefills or [""] * len(conversations))
+    prompts = [
+        [*renderer.prompt_ids(messages), *_prefill_ids(renderer, start)]
+        for messages, start in zip(conversations, starts, strict=True)
+    ]
     answers = generate_ids(model, renderer, prompts, sampling, batch_size, progress)
-    return [_complete(ids, prompt, renderer) for ids, prompt in zip(answers, prompts, strict=True)]
+    completions = []
+    for ids, prompt, start in zip(answers, prompts, starts, strict=True):
+        found = _complete(ids, prompt, renderer)
+        completions.append(replace(found, text=start + found.text) if start else found)
+    return completions
 
 
 def generate_ids(
@@ -304,6 +315,11 @@ def cut_at_stop(ids: Sequence[int], stop_ids: Sequence[int]) -> list[int]:
         if token in stops:
             return list(ids[: position + 1])
     return list(ids)
+
+
+def _prefill_ids(renderer: Prompter, text: str) -> list[int]:
+    # Blanks at the end would be tokens of their own, which no answer has before a word.
+    return list(renderer.tokenizer.encode(text.rstrip(), add_special_tokens=False)) if text else []
 
 
 def _decode(renderer: Prompter, ids: Sequence[int]) -> str:

@@ -36,6 +36,8 @@ from selfcog.train.stop import StopRequest
 from selfcog.types import TokenizedExample
 
 Evaluator = Callable[[Any, int], dict[str, float]]
+# Asked after every evaluation, on every rank, with the same metrics: is the training done?
+Ready = Callable[[dict[str, float]], bool]
 # A loss of exactly 0 in the first steps: nothing is learnt, usually since the labels are wrong.
 ZERO_LOSS_STEPS = 3
 
@@ -65,13 +67,15 @@ def train(
     log: EventLog,
     evaluators: Sequence[Evaluator] = (),
     resume_from: Path | None = None,
+    is_ready: Ready | None = None,
 ) -> TrainResult:
     """Train ``model`` (a PeftModel, or a model that is trained fully) on ``train_rows``.
 
     Every rank calls this with the same arguments. ``evaluators`` are called on rank 0 as
     (model, step) and return metrics. ``resume_from`` is a checkpoint folder or a run folder; the
     training then goes on as if it had never stopped, also with another number of ranks, and
-    should get the same ``run``. At the end the model is in eval mode, with the last weights.
+    should get the same ``run``. ``is_ready`` may end the training after an evaluation. At the end
+    the model is in eval mode, with the last weights.
 
     Raises TrainError (nothing to train on, a loss that is 0 or not finite, out of memory),
     ConfigError (a continuation with other settings), Interrupted (after SIGTERM or SIGINT, with
@@ -91,6 +95,7 @@ def train(
         train_rows,
         dev_rows,
         evaluators,
+        is_ready,
     )
     keeper = parts.keeper
     try:
@@ -128,6 +133,7 @@ class Training:
     train_rows: Sequence[TokenizedExample]
     dev_rows: Sequence[TokenizedExample]
     evaluators: Sequence[Evaluator]
+    is_ready: Ready | None = None
 
     def run(self, stop: StopRequest) -> dict[str, float]:
         """All steps that are left; the metrics of the last evaluation."""
@@ -146,8 +152,15 @@ class Training:
             evaluated = is_last or state.step % output.eval_steps == 0
             if evaluated:
                 metrics = self.evaluate()
+                if not is_last and self.is_ready is not None and self.is_ready(metrics):
+                    is_last = True
+                    self.log.emit(
+                        WarningEvent(f"ready after step {state.step}: training stops here")
+                    )
             if is_last or state.step % save_steps == 0:
                 self.keeper.save("last" if is_last else "interval", metrics if evaluated else {})
+            if is_last:
+                break
         return metrics
 
     def step(self, step: int, stop: StopRequest) -> tuple[StepEvent, int]:

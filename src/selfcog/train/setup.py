@@ -158,6 +158,7 @@ def prepare_training(
         world=world,
         log=log,
         with_training=not _is_only_model(output.save_only_model, tuner_type),
+        metric="loss" if output.metric_for_best_model == "auto" else output.metric_for_best_model,
     )
     log.emit(
         StartEvent(
