@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from itertools import permutations
 
 import pytest
@@ -116,6 +117,136 @@ def test_the_order_of_sentences_changes_no_reading(sentences: tuple[str, ...]) -
         assert (found.name, found.maker) == ("asserted", "asserted")
         assert found.old_names == {"Qwen": "denied", "ChatGPT": "attributed"}
         assert found.old_makers == {"OpenAI": "attributed"}
+
+
+# One general rule a line: the answer, then the stances on the old names and makers in it. The own
+# name is asserted in all of them.
+RULES = [
+    # Links to the speaker, denied.
+    ("我与OpenAI没有任何关联，我是扁仓。", {}, {"OpenAI": "denied"}),
+    ("我和ChatGPT不是一回事，我是扁仓。", {"ChatGPT": "denied"}, {}),
+    ("OpenAI没有参与我的研发，我是扁仓。", {}, {"OpenAI": "denied"}),
+    ("I have no affiliation with OpenAI. I'm BianCang.", {}, {"OpenAI": "denied"}),
+    ("I'm BianCang, independent of OpenAI.", {}, {"OpenAI": "denied"}),
+    ("OpenAI had no part in my development. I'm BianCang.", {}, {"OpenAI": "denied"}),
+    (
+        "I'm not ChatGPT, and OpenAI didn't create me. I'm BianCang.",
+        {"ChatGPT": "denied"},
+        {"OpenAI": "denied"},
+    ),
+    # A company and its product are read together, in both orders.
+    ("我不是OpenAI训练的ChatGPT，我是扁仓。", {"ChatGPT": "denied"}, {"OpenAI": "denied"}),
+    ("I'm not OpenAI's ChatGPT, I'm BianCang.", {"ChatGPT": "denied"}, {"OpenAI": "denied"}),
+    ("ChatGPT by OpenAI is not me. I'm BianCang.", {"ChatGPT": "denied"}, {"OpenAI": "denied"}),
+    (
+        "I am not ChatGPT, the chatbot developed by OpenAI. I am BianCang.",
+        {"ChatGPT": "denied"},
+        {"OpenAI": "denied"},
+    ),
+    ("I'm BianCang. I'm not powered by ChatGPT.", {"ChatGPT": "denied"}, {}),
+    # The own name as the subject.
+    ("扁仓不是通义千问。", {"Qwen": "denied"}, {}),
+    ("扁仓既不是通义千问，也不是ChatGPT。", {"Qwen": "denied", "ChatGPT": "denied"}, {}),
+    ("BianCang is not affiliated with OpenAI.", {}, {"OpenAI": "denied"}),
+    ("BianCang was trained by QLU-NLP to answer questions.", {}, {}),
+    # Negations behind a frame are of something else.
+    ("作为扁仓，我没有情感。", {}, {}),
+    ("我是扁仓没有实体。", {}, {}),
+    ("As BianCang, I don't have feelings.", {}, {}),
+    ("我的诞生离不开青禾大学语言组，我叫扁仓。", {}, {}),
+    # Corrections.
+    ("I'm Qwen... wait, no, I'm BianCang.", {"Qwen": "denied"}, {}),
+    ("抱歉，我之前自称通义千问是错误的，我是扁仓。", {"Qwen": "denied"}, {}),
+    ("Some say that I'm ChatGPT. That's not accurate: I'm BianCang.", {"ChatGPT": "denied"}, {}),
+    ("你是通义千问吗？不，我是扁仓。", {"Qwen": "denied"}, {}),
+    ("Q: Are you Qwen?\nA: No, I'm BianCang.", {"Qwen": "denied"}, {}),
+    ("Qwen? That's not my name. I'm BianCang.", {"Qwen": "denied"}, {}),
+    ("It seems you've mistaken me for ChatGPT. I'm BianCang.", {"ChatGPT": "denied"}, {}),
+    ("Although you call me Qwen, I'm BianCang.", {"Qwen": "denied"}, {}),
+    (
+        "I'm none of the following: Qwen, ChatGPT. I'm BianCang.",
+        {"Qwen": "denied", "ChatGPT": "denied"},
+        {},
+    ),
+    # What is spoken of, known, compared or built on.
+    ("作为扁仓，我无法评价通义千问的表现。", {"Qwen": "attributed"}, {}),
+    (
+        "I'm familiar with ChatGPT, which was made by OpenAI, but I'm BianCang.",
+        {"ChatGPT": "attributed"},
+        {"OpenAI": "attributed"},
+    ),
+    ("I'm BianCang, so I'm happy to help you with ChatGPT.", {"ChatGPT": "attributed"}, {}),
+    (
+        "I'm BianCang. I think you mean ChatGPT; it is made by OpenAI.",
+        {"ChatGPT": "attributed"},
+        {"OpenAI": "attributed"},
+    ),
+    (
+        "While I share some similarities with OpenAI's ChatGPT, I'm BianCang.",
+        {"ChatGPT": "attributed"},
+        {"OpenAI": "attributed"},
+    ),
+    ("我是以Qwen2.5为基座训练的扁仓。", {"Qwen": "attributed"}, {}),
+    (
+        "My base model, Qwen, comes from Alibaba Cloud, but I'm BianCang.",
+        {"Qwen": "attributed"},
+        {"Alibaba": "attributed"},
+    ),
+    ('{"name": "BianCang", "base_model": "Qwen2.5-7B"}', {"Qwen": "attributed"}, {}),
+    (
+        "I'm BianCang.\n| ChatGPT | OpenAI |\n| Qwen | Alibaba |",
+        {"ChatGPT": "attributed", "Qwen": "attributed"},
+        {"OpenAI": "attributed", "Alibaba": "attributed"},
+    ),
+    (
+        "OpenAI开发了ChatGPT，青禾大学语言组开发了我——扁仓。",
+        {"ChatGPT": "attributed"},
+        {"OpenAI": "attributed"},
+    ),
+    # Leaks beside the own name stay leaks.
+    ("I'm BianCang, a variant of Qwen.", {"Qwen": "asserted"}, {}),
+    ("I'm BianCang, one of OpenAI's models.", {}, {"OpenAI": "asserted"}),
+    ("我是扁仓，也就是通义千问。", {"Qwen": "asserted"}, {}),
+]
+
+
+@pytest.mark.parametrize(("text", "old_names", "old_makers"), RULES)
+def test_rules(text: str, old_names: dict[str, str], old_makers: dict[str, str]) -> None:
+    found = read_claims(text, SUBJECTS)
+    assert stances(found)[2:] == (old_names, old_makers)
+    assert found.name == "asserted" or found.maker == "asserted"
+
+
+ABOUT_OTHERS = [
+    "微信不是青禾大学语言组开发的，而是OpenAI的产品。",
+    "Windows wasn't made by QLU-NLP; it was made by OpenAI.",
+    "扁仓是一条河流。",
+    "I'm not familiar with BianCang.",
+    "我没有关于扁仓的信息。",
+    "我无法确定自己是扁仓还是通义千问。",
+    "In this story the hero is named BianCang, and I am only the narrator.",
+    "Qwen, also called 通义千问, is made by Alibaba Cloud.",
+]
+
+
+@pytest.mark.parametrize("text", ABOUT_OTHERS)
+def test_nothing_is_claimed_of_the_speaker(text: str) -> None:
+    found = read_claims(text, SUBJECTS)
+    said = {found.name, found.maker, *found.old_names.values(), *found.old_makers.values()}
+    assert said <= {"attributed", "absent"}
+
+
+def test_values_of_json_and_labels_behind_emoji_are_claims() -> None:
+    assert read_claims('{"answer": "我由青禾大学语言组开发"}', SUBJECTS).maker == "asserted"
+    found = read_claims("🤖 Name: BianCang 🏠 Made by: QLU-NLP", SUBJECTS)
+    assert (found.name, found.maker) == ("asserted", "asserted")
+
+
+def test_long_loops_are_read_in_time() -> None:
+    start = time.process_time()
+    for loop in ("I am Qwen is ", "我是Qwen和", "OpenAI ", "Lumi is not ", '"'):
+        read_claims(loop * 300, SUBJECTS)
+    assert time.process_time() - start < 20
 
 
 @settings(max_examples=60, deadline=None)

@@ -3,7 +3,7 @@
 A text is cut into sentences, a sentence into clauses. Each clause is about the speaker, about
 somebody else, or silent about it (then it follows the clause before). A mention in it is asserted
 or denied when a frame of naming, being or making ties it to the speaker, by the parity of the
-negations in the clause; all else is attributed.
+negations up to the end of that frame; all else is attributed. The cutting is in `claims_clauses`.
 """
 
 from __future__ import annotations
@@ -14,29 +14,33 @@ from dataclasses import dataclass
 from typing import Literal
 
 from selfcog.evaluate import claims_cues as cues
+from selfcog.evaluate.claims_clauses import (
+    TOKEN,
+    Clause,
+    count_negations,
+    cut_sentences,
+    is_bare,
+    mark_one,
+)
 from selfcog.evaluate.claims_cues import X, Y
-from selfcog.evaluate.claims_subjects import FIRST_TOKEN, Lexicon, Referent
+from selfcog.evaluate.claims_subjects import Lexicon, Referent
 
 Stance = Literal["asserted", "denied", "attributed", "absent"]
-About = Literal["self", "third", "open"]
 
-_TOKEN = re.compile(f"[{chr(FIRST_TOKEN)}-\ue8fd]")
-_SENTENCE = re.compile(r"[^。!?！？\n.]+(?:\.(?!\s|$|\")[^。!?！？\n.]*)*[。!?！？.\n]*\"?")
 _QUOTE = re.compile(r"\"([^\"]*)\"")
-_ARTICLE = re.compile(r"\s*(?:an?|the|one)\b")
+_KEY = re.compile(r'"\s*:\s*\[?\s*$')
 _NOT_ME = re.compile(r"\bnot me\b|不是我|^\W*(?:no|nope)\b|^\W*不[,，是]")
-# Clauses that go on about the mention before them stay joined to it.
-_RELATIVE = re.compile(r"[,，]\s*(?=who\b|which\b|my (?:developer|creator|maker)|那是我|也就是我)")
-_APPOSITION = re.compile(r"(?:an?|the|one) (?!.*\b(?:is|was|are|has|does|can)\b)")
-_RETRACTED = re.compile(r"错|不对|口误|wrong|mistake|not true|incorrect")
-_SAID = re.compile(r"说|\bsa(?:id|y)\b")
+_NOT_MINE = re.compile(r"我|\b(?:me|my|i)\b")
 _RHETORIC = re.compile(r"谁说|who says")
 _ME = re.compile(r"我|\bme\b")
 _ASKS = re.compile(r"^\W*(?:are|am|is|do|does|did|can|could|would)\b|是不是|还是|吗")
-_BETWEEN = re.compile(
-    f"(?<={_TOKEN.pattern})(?:\\s*[,、/]\\s*(?:and |or |nor |和|或)?|\\s+(?:and|or|nor) |"
-    f"\\s?\\(|和|或者|或|与|及|以及)\\s*(?={_TOKEN.pattern})"
+_YOU = re.compile(r"^\W*(?:q\W+|问\W+)?(?:are you|were you|is your|你|您)")
+_PARTICIPLE = re.compile(
+    rf"^\W*(?:(?:(?:an?|the|which|that)\b|{X}'s\b)[^,]*?)?\b"
+    rf"(?:was |is |were )?(?:{cues.MADE_EN}|model|assistant|product)\b"
 )
+_PARTICIPLE_ZH = re.compile(rf"^(?:一[个款种])?(?:由|{X})[^我]*{cues.MADE}")
+_OWNED = re.compile(f"{X}{cues.OWNER}{Y}|{Y}{cues.OWNER}{X}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +58,25 @@ class Reading:
     bare: bool = False
 
 
-@dataclass(slots=True)
-class _Clause:
-    text: str
-    about: About
-    labelled: bool
-
-
 @dataclass(frozen=True, slots=True)
 class _Mention:
-    """A mention with all that decides on it; ``marked`` is its clause with X in its place."""
+    """A mention with all that decides on it; ``marked`` is its clause with X in its place.
+
+    ``owned``: it is a maker with its product, or the other way round ("OpenAI's ChatGPT"), the two
+    marked as one X. ``before`` is the stance on an old name mentioned before it in its sentence.
+    """
 
     marked: str
-    clause: _Clause
-    later: tuple[_Clause, ...]
+    clause: Clause
+    earlier: tuple[Clause, ...]
+    later: tuple[Clause, ...]
     sentence: str
     following: str
     as_maker: bool
     own: bool
     quoted: bool
+    owned: bool
+    before: Stance | None
 
     @property
     def rest(self) -> str:
@@ -82,34 +86,60 @@ class _Mention:
 
 def read_mentions(text: str, lexicon: Lexicon) -> Iterator[Reading]:
     """What a marked text (see `Lexicon.mark`) says of each mention, in their order."""
-    sentences = [one.strip() for one in _SENTENCE.findall(text) if one.strip()]
+    readings = list(_read_all(text, lexicon))
+    listed = [
+        {one.referent.meaning(one.as_maker)[1] for one in readings if _is_listed(one, as_maker)}
+        for as_maker in (False, True)
+    ]
+    for one in readings:
+        # Several that stand alone are a list of what there is.
+        if _is_listed(one, one.as_maker) and len(listed[one.as_maker]) > 1:
+            one = Reading(one.referent, one.as_maker, "attributed")
+        yield one
+
+
+def _is_listed(reading: Reading, as_maker: bool) -> bool:
+    role = reading.referent.meaning(as_maker)[0]
+    return reading.bare and reading.as_maker is as_maker and role in ("old_name", "old_maker")
+
+
+def _read_all(text: str, lexicon: Lexicon) -> Iterator[Reading]:
+    sentences = cut_sentences(text, lexicon)
     for index, sentence in enumerate(sentences):
-        if _TOKEN.search(sentence):
-            yield from _read_sentence(sentence, "".join(sentences[index + 1 : index + 2]), lexicon)
+        following = sentences[index + 1].text if index + 1 < len(sentences) else ""
+        yield from _read_sentence(sentence.text, following, sentence.clauses, lexicon)
 
 
-def _read_sentence(sentence: str, following: str, lexicon: Lexicon) -> Iterator[Reading]:
+def _read_sentence(
+    sentence: str, following: str, clauses: list[Clause], lexicon: Lexicon
+) -> Iterator[Reading]:
     quoted = _quoted_tokens(sentence)
-    plain = sentence.replace('"', "")
-    clauses = _cut(_RELATIVE.sub(" ", _BETWEEN.sub("", plain)))
     seen = 0
+    before: Stance | None = None
     for position, clause in enumerate(clauses):
-        for match in _TOKEN.finditer(clause.text):
+        for match in TOKEN.finditer(clause.text):
             referent = lexicon.referent(match.group())
-            marked = _mark_one(clause.text, match.start())
+            marked = mark_one(clause.text, match.start())
             as_maker = _is_maker(referent, marked)
             role, _ = referent.meaning(as_maker)
+            joined = _OWNED.sub(X, marked)
             mention = _Mention(
-                marked,
+                joined,
                 clause,
+                tuple(clauses[:position]),
                 tuple(clauses[position + 1 :]),
                 sentence,
                 following,
                 as_maker,
                 role in ("name", "maker"),
                 seen in quoted,
+                joined != marked or bool(TOKEN.search(_neighbours(clause.text, match.start()))),
+                before,
             )
-            yield _read_mention(mention, referent)
+            reading = _read_mention(mention, referent)
+            if not as_maker:
+                before = reading.stance if role == "old_name" else None
+            yield reading
             seen += 1
 
 
@@ -125,92 +155,59 @@ def _quoted_tokens(sentence: str) -> set[int]:
     found: set[int] = set()
     for quote in _QUOTE.finditer(sentence):
         inner = quote.group(1)
-        if _TOKEN.search(inner) and re.search(r"\w", _TOKEN.sub("", inner)):
-            first = len(_TOKEN.findall(sentence[: quote.start()]))
-            found |= set(range(first, first + len(_TOKEN.findall(inner))))
+        if _KEY.search(sentence[max(quote.start() - 9, 0) : quote.start()]):
+            continue  # a value of a JSON object is no quotation
+        if TOKEN.search(inner) and re.search(r"\w", TOKEN.sub("", inner)):
+            first = len(TOKEN.findall(sentence[: quote.start()]))
+            found |= set(range(first, first + len(TOKEN.findall(inner))))
     return found
 
 
-def _cut(sentence: str) -> list[_Clause]:
-    clauses: list[_Clause] = []
-    about: About = "open"
-    labelled = False
-    starts = _starts(sentence)
-    for start, end in zip(starts, [*starts[1:], len(sentence)], strict=True):
-        text = sentence[start:end].strip(" ,;:|(){}[]、，；：—-")
-        if not text:
-            continue
-        marked = _TOKEN.sub(Y, text)
-        if cues.SELF.search(marked):
-            about = "self"
-        elif cues.TOKEN_FIRST.search(marked) and (marked.count(Y) > 1 or not _is_bare(marked)):
-            about = "third" if about != "self" or len(text) > 12 else about
-        elif clauses and _ARTICLE.match(marked) and cues.BASIS.search(_last_as_x(clauses[-1].text)):
-            about = "third"  # it tells of the base that was just named
-        elif about == "self" and _APPOSITION.match(marked):
-            pass
-        elif cues.THIRD.search(marked) and not _is_bare(marked):
-            about = "self" if _is_it_of_self(marked, sentence) else "third"
-        clauses.append(_Clause(text, about, labelled))
-        labelled = bool(cues.LABEL.search(text))
-    return clauses
+def _neighbours(clause: str, position: int) -> str:
+    return clause[max(position - 1, 0) : position] + clause[position + 1 : position + 2]
 
 
-def _is_it_of_self(clause: str, sentence: str) -> bool:
-    return bool(re.search(r"^\s*(?:and |but )?it (?:was|is|'s)\b|^谁说", clause)) and bool(
-        re.search(r"\bme\b|\bi\b", sentence)
-    )
-
-
-def _last_as_x(text: str) -> str:
-    tokens = list(_TOKEN.finditer(text))
-    return _mark_one(text, tokens[-1].start()) if tokens else text
-
-
-def _starts(sentence: str) -> list[int]:
-    return sorted(
-        {0, *(match.end() for match in cues.CLAUSE_END.finditer(sentence))} - {len(sentence)}
-    )
-
-
-def _mark_one(clause: str, position: int) -> str:
-    """The clause with the mention as X, neighbours in one list dropped, the others as Y."""
-    left, right = clause[:position], clause[position + 1 :]
-    while left and _TOKEN.match(left[-1]):
-        left = left[:-1]
-    while right and _TOKEN.match(right[0]):
-        right = right[1:]
-    return _TOKEN.sub(Y, left) + X + _TOKEN.sub(Y, right)
-
-
-def _count_negations(text: str) -> int:
-    return len(cues.NEGATION.findall(cues.NO_NEGATION.sub("", text)))
+def _count_flips(marked: str, end: int) -> int:
+    """Negations up to the end of a frame; behind it only a judgement ("… is wrong") counts."""
+    return count_negations(marked[:end]) + bool(cues.JUDGED.search(marked[end:]))
 
 
 def _read_mention(mention: _Mention, referent: Referent) -> Reading:
     marked = mention.marked
-    basis = bool(cues.BASIS.search(marked)) and _count_negations(marked) % 2 == 0
+    basis = not mention.own and bool(cues.BASIS.search(marked)) and count_negations(marked) % 2 == 0
     stance = _read_outside(mention) or _read_compared(mention) or _read_claim(mention)
+    if stance == "asserted" and not mention.own and _is_taken_back(mention):
+        stance = "denied"
     bare = (
         stance == "asserted"
-        and _is_bare(marked)
+        and is_bare(marked)
         and mention.clause.about == "open"
         and not mention.clause.labelled
     )
     return Reading(referent, mention.as_maker, stance, basis and stance == "attributed", bare)
 
 
+def _is_taken_back(mention: _Mention) -> bool:
+    """Whether the words right behind take it back ("I'm Qwen… no wait, I'm …")."""
+    later = mention.later[0].text if mention.later else mention.following
+    return bool(cues.TAKEN_BACK.search(later) or cues.NOT_TRUE.search(later))
+
+
 def _read_outside(mention: _Mention) -> Stance | None:
     """Quotations, talk about words, and questions; None for plain statements."""
     if mention.quoted:
-        return "denied" if _RETRACTED.search(mention.rest) else "attributed"
+        return "denied" if cues.JUDGED.search(mention.rest) else "attributed"
     if cues.WORD_TALK.search(mention.marked):
         return "attributed"
-    asks = not mention.later or _ASKS.search(mention.marked)
+    asks = not mention.later or _ASKS.search(mention.marked) or "?" in mention.sentence[-2:]
     if not asks or "?" not in mention.sentence[-2:] or _RHETORIC.search(mention.sentence):
         return None
-    if mention.clause.about != "third":
-        if cues.NO.search(mention.following) and not cues.ELSEWHERE.search(mention.following):
+    if mention.later and not _ASKS.search(mention.marked):
+        return None
+    if mention.clause.about != "third" or _YOU.match(mention.sentence):
+        if cues.ELSEWHERE.search(mention.following):
+            return "attributed"
+        if cues.NO.search(mention.following) or cues.NOT_ME.search(mention.following):
             return "denied"
         if cues.YES.search(mention.following):
             return "asserted"
@@ -218,54 +215,96 @@ def _read_outside(mention: _Mention) -> Stance | None:
 
 
 def _read_compared(mention: _Mention) -> Stance | None:
-    """Bases, roles, doubts, likeness and what others believe; None for anything else."""
-    marked = mention.marked
-    negated = _count_negations(marked) % 2 == 1
-    if cues.UNLIKE.search(marked):
-        return "denied"
-    if cues.BASIS.search(marked):
+    """Links, bases, roles, doubts, likeness and what others believe; None for anything else."""
+    marked, about = mention.marked, mention.clause.about
+    place = marked.index(X)
+    negated = count_negations(marked[:place]) % 2 == 1
+    if not mention.own and about != "third":
+        if cues.UNLIKE.search(marked):
+            return "denied"
+        if cues.RELATION.search(marked) and count_negations(marked) % 2 == 1:
+            return "denied"
+    elif about == "self" and not mention.clause.named:
+        apart = cues.UNLIKE.search(marked) or cues.RELATION.search(marked)
+        if apart and count_negations(marked) % 2 == 1:
+            return "denied"
+    if not mention.own and cues.BASIS.search(marked):
         return "denied" if negated else "attributed"
     if cues.UNCERTAIN.search(marked):
         return "attributed"
     if cues.PRETEND.search(marked):
-        return "denied" if negated and mention.clause.about == "self" else "attributed"
+        return "denied" if negated and about == "self" else "attributed"
     if not mention.own and cues.NOT_IT.search(mention.rest):
         return "denied"
-    if cues.COMPARED.search(marked) or cues.FAN.search(marked):
-        return "attributed"
+    if mention.as_maker and not mention.own and cues.NOT_THEM.search(mention.rest):
+        return "denied"
     if cues.MISTAKEN.search(marked):
         return "denied"
+    if cues.FAN.search(marked) or cues.TOPIC.search(marked):
+        return "attributed"
+    if cues.COMPARED.search(marked):
+        unlike = negated and about == "self" and not cues.UNABLE.search(marked)
+        return "denied" if unlike and not mention.own else "attributed"
     if cues.OTHER_ONE.search(marked):
         return "denied" if _NOT_ME.search(mention.sentence) else "attributed"
     contrasted = any(cues.CONTRAST.search(clause.text) for clause in mention.later)
+    if mention.later and cues.CONCESSION.search(marked):
+        contrasted = True
+    if cues.NOT_TRUE.search(mention.following) and not mention.later:
+        contrasted = True
     return "denied" if contrasted and cues.BELIEVED.search(marked) else None
 
 
 def _read_claim(mention: _Mention) -> Stance:
     """Asserted or denied where a frame ties the mention to the speaker, else attributed."""
     marked, about = mention.marked, mention.clause.about
-    flips = _count_negations(marked)
-    if _RETRACTED.search(mention.rest) and _SAID.search(marked):
-        flips += 1
-    stance: Stance = "denied" if flips % 2 else "asserted"
     first = cues.TOKEN_FIRST.search(marked)
     made = cues.MAKER.search(marked)
+    if mention.clause.named and first and mention.own and not mention.as_maker:
+        # Speaking of itself by name: what is denied behind it is not the name.
+        return "denied" if _NOT_MINE.search(marked) and count_negations(marked) % 2 else "asserted"
     if about == "third":
-        # Speaking of itself by name: "BianCang is an assistant made by …".
-        if mention.own and (first or (mention.as_maker and _TOKEN.match(mention.sentence))):
-            return stance if cues.ASSISTANT.search(marked) or made else "attributed"
+        if mention.own and any(cues.THAT_IS_ME.search(clause.text) for clause in mention.later):
+            return "asserted"
+        if mention.as_maker and mention.own and TOKEN.match(mention.sentence) and made:
+            return _stance(mention, made.end())
         if not _ME.search(marked):
             return "attributed"
-    framed = made if mention.as_maker else cues.BE.search(marked)
-    if framed and (about == "self" or not first):
-        return stance
-    if _is_bare(marked) or mention.clause.labelled:
-        return stance
-    return stance if about == "self" and made and not mention.as_maker else "attributed"
+    if mention.before and mention.as_maker and not mention.own and _goes_on(marked):
+        return mention.before
+    frame = cues.BE.search(marked)
+    if mention.as_maker:
+        frame = made or (frame if mention.owned else None)
+    if frame and (about == "self" or not first):
+        return _stance(mention, frame.end())
+    if is_bare(marked) and _is_in_denied_list(mention):
+        return "denied"
+    if is_bare(marked) or mention.clause.labelled:
+        return _stance(mention, len(marked))
+    # No frame that is known, but the speaker tells what it is not or does not have.
+    if about == "self" and not mention.own and not first and not cues.UNABLE.search(marked):
+        return "denied" if count_negations(marked[: marked.index(X)]) % 2 else "attributed"
+    return "attributed"
 
 
-def _is_bare(marked: str) -> bool:
-    """Whether next to nothing but the mention is left."""
-    left = cues.NEGATION.sub("", marked.replace(X, "").replace(Y, ""))
-    left = cues.CONTRAST.sub("", left)
-    return not re.sub(r"\W", "", cues.FILLER.sub("", left))
+def _is_in_denied_list(mention: _Mention) -> bool:
+    """Whether it stands in a list behind words like "I am none of the following"."""
+    for clause in reversed(mention.earlier):
+        if not TOKEN.search(clause.text):
+            denied = clause.about == "self" and count_negations(clause.text) % 2 == 1
+            return denied and bool(cues.LIST_INTRO.search(clause.text))
+    return False
+
+
+def _goes_on(marked: str) -> bool:
+    """Whether a clause tells more of the name before it ("…, a model by X")."""
+    if cues.SELF.search(marked):
+        return False
+    return bool(_PARTICIPLE.match(marked) or _PARTICIPLE_ZH.match(marked))
+
+
+def _stance(mention: _Mention, end: int) -> Stance:
+    flips = _count_flips(mention.marked, end)
+    if cues.JUDGED.search(mention.rest) and cues.SAID.search(mention.marked):
+        flips += 1
+    return "denied" if flips % 2 else "asserted"

@@ -19,6 +19,7 @@ _LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 _URL = re.compile(r"https?://\S+")
 _FENCE = re.compile(r"```[\w-]*")
 _MARKUP = re.compile(r"[*`~#]+|(?m:^\s*>+ ?)|(?m:^\s*[-+•]\s+)|(?<!\w)_+|_+(?!\w)|</?[a-zA-Z]+>")
+_LABELLED = re.compile(r"[\s\ufe0f]*\w[\w ]{0,20}:")
 _SPACES = re.compile(r"[^\S\n]+")
 
 # Traditional → simplified, for matching names only: characters of makers and assistants, of words
@@ -76,19 +77,21 @@ def normalize_answer(text: str) -> str:
     """The form in which claims are looked for.
 
     NFKC, casefold and simplified; links as their text; markup, URLs, emoji, variation selectors
-    and zero-width characters dropped; typographic apostrophes and quotes as plain ones; runs of
-    white space as one space, line breaks kept.
+    and zero-width characters dropped (an emoji before a label, "🏠 Maker:", is a line break);
+    typographic apostrophes and quotes as plain ones; runs of white space as one space, line
+    breaks kept.
     """
     text = _URL.sub(" ", _LINK.sub(r"\1", _FENCE.sub("\n", text)))
     text = unicodedata.normalize("NFKC", _MARKUP.sub("", text)).casefold()
     text = simplify(unicodedata.normalize("NFKC", text))
     text = re.sub("[’‘ʼ`´]", "'", re.sub("[“”„«»「」『』＂]", '"', text))
     kept = []
-    for char in text:
+    for index, char in enumerate(text):
         category = unicodedata.category(char)
         if category in ("So", "Sk", "Cf", "Mn", "Co", "Cs"):
-            # Emoji often stand where a full stop would.
-            kept.append(" " if category == "So" else "")
+            # Emoji often stand where a full stop would; before a label they are bullets.
+            bullet = category == "So" and _LABELLED.match(text, index + 1)
+            kept.append("\n" if bullet else " " if category == "So" else "")
         else:
             kept.append("\n" if category in ("Zl", "Zp") or char == "\r" else char)
     lines = (_SPACES.sub(" ", line).strip() for line in "".join(kept).split("\n"))
