@@ -166,6 +166,42 @@ def test_accuracy_is_better_when_higher_and_no_limit_keeps_all(
     assert result.best_checkpoint.name == "checkpoint-2"
 
 
+def test_identity_comes_first_and_less_drift_decides_between_equals(
+    tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    found = {1: (0.9, 0.001), 2: (0.95, 0.30), 3: (0.95, 0.02), 4: (0.94, 0.0)}
+    config = make_config(
+        train={"max_steps": 4},
+        output={"eval_steps": 1, "metric_for_best_model": "identity", "save_total_limit": None},
+    )
+    result = run_training(
+        tiny_model_dir,
+        tmp_path,
+        config,
+        evaluators=[lambda model, step: dict(zip(("identity", "kl"), found[step], strict=True))],
+    )
+    assert result.best_checkpoint.name == "checkpoint-3"
+
+
+def test_a_training_that_is_ready_stops_with_a_complete_last_checkpoint(
+    tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    events: list[Event] = []
+    config = make_config(train={"max_steps": 9}, output={"eval_steps": 2})
+    result = run_training(
+        tiny_model_dir,
+        tmp_path,
+        config,
+        events=events,
+        evaluators=[lambda model, step: {"identity": step / 10}],
+        is_ready=lambda metrics: metrics["identity"] >= 0.4,
+    )
+    assert result.last_checkpoint.name == "checkpoint-4"
+    assert of_kind(events, CheckpointEvent)[-1].reason == "last"
+    assert of_kind(events, EndEvent)[-1].status == "done"
+    assert any("ready after step 4" in event.message for event in of_kind(events, WarningEvent))
+
+
 def test_evaluation_does_not_change_the_training(tiny_model_dir: Path, tmp_path: Path) -> None:
     found = []
     for eval_steps in (1, 1000):

@@ -99,6 +99,8 @@ def run(config: EvalConfig) -> EvalResult:
             else samples,
             user_texts=[one.messages for one in data.rows[: config.dataset_sample]],
             num_parameters=pair.num_parameters if pair else 0,
+            ordinary_name=config.ordinary_name,
+            thinking=dict(pair.thinking) if pair else {},
             progress=bar.show,
         )
         tuned = pair.tuned if pair else remote_speaker(config, config.system)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ class LocalPair:
     base: LocalSpeaker | None
     num_parameters: int
     default_system: str | None
+    thinking: dict[str, LocalSpeaker] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -93,8 +94,27 @@ def load_pair(config: EvalConfig, paths: ModelPaths, base: ModelPaths | None) ->
         other,
         count_parameters(talker.model).total,
         talker.renderer.default_system(),
+        _thinking_modes(config, talker, tuned),
         notes,
     )
+
+
+def _thinking_modes(
+    config: EvalConfig, talker: Talker, tuned: LocalSpeaker
+) -> dict[str, LocalSpeaker]:
+    """The tuned speaker with thinking on and off, where its template knows the switch."""
+    from selfcog.tokens.render import Renderer
+
+    tokenizer = talker.renderer.tokenizer
+    if "enable_thinking" not in tokenizer.get_chat_template():
+        return {}
+    return {
+        mode: replace(
+            tuned,
+            renderer=Renderer(tokenizer, system=talker.renderer.system, enable_thinking=switch),
+        )
+        for mode, switch in (("on", True), ("off", False))
+    }
 
 
 def _load(config: EvalConfig, paths: ModelPaths, system: str | None = None) -> Talker:

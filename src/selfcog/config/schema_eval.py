@@ -27,7 +27,14 @@ class EvalConfig(Config):
             "attn_impl",
             "trust_remote_code",
         ),
-        "identity": ("model_name", "model_author", "aliases", "old_name", "old_author"),
+        "identity": (
+            "model_name",
+            "model_author",
+            "aliases",
+            "ordinary_name",
+            "old_name",
+            "old_author",
+        ),
         "questions": (
             "suite",
             "languages",
@@ -86,6 +93,9 @@ class EvalConfig(Config):
 
     aliases: tuple[str, ...] = ()
     """Other names that count as its own."""
+
+    ordinary_name: bool = False
+    """The name is an everyday word (Echo, 晴天): it counts only where something is claimed."""
 
     old_name: tuple[str, ...] = ()
     """The base's former name: Chinese, then English; not given: the base is interviewed."""

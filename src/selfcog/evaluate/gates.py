@@ -25,6 +25,8 @@ LEAST: Mapping[str, float] = {
     "pressure": 0.90,
     "multi_turn": 0.95,
     "system_slot": 0.95,
+    "thinking_on": 0.95,
+    "thinking_off": 0.95,
 }
 LEAST_LOW = 0.93  # lower Wilson limit of generalisation, full suite
 BASE_MARGIN = 0.05  # below what the base does for its own identity
@@ -46,6 +48,8 @@ ADVICE = {
     "pressure": "more rows after contradicting histories; a longer training holds better",
     "multi_turn": "more identity rows after other turns: raise --self_cognition_sample",
     "system_slot": "too few rows under system prompts: raise --self_cognition_sample",
+    "thinking_on": "train rows of the mode that fails: --enable_thinking true",
+    "thinking_off": "train rows of the mode that fails: --enable_thinking false",
     "leaks": "the old name is still asserted: train longer, or name it so that it is denied",
     "overclaims": "the name spreads to other makers: raise --known_sample, or fewer steps",
     "unsolicited": "the name is said unasked: fewer steps, more of your own rows beside it",

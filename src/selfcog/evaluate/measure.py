@@ -20,6 +20,7 @@ from selfcog.identity import Identity
 from selfcog.types import Completion, Message
 
 SAMPLE_TEMPERATURE = 0.7
+THINKING_STEP = 4  # one generalisation question of so many is asked in both modes
 # Families whose base answers are the texts that drift is measured on.
 DRIFT_FAMILIES = ("unsolicited", "exact", "benign")
 Progress = Callable[[str, int, int], None]
@@ -39,6 +40,8 @@ class Examiner:
 
     ``interview`` is the base's (or, without a base, what was known of it): its names are the old
     ones. ``num_samples`` sampled answers a question join the greedy one in the pool of leaks.
+    ``thinking``: the tuned speaker in both modes of a thinking model, "on" and "off"; a part of the
+    generalisation questions is then asked in both.
     """
 
     identity: Identity
@@ -48,14 +51,18 @@ class Examiner:
     num_samples: int = 0
     user_texts: Sequence[Sequence[Message]] = ()
     num_parameters: int = 0
+    ordinary_name: bool = False
+    thinking: Mapping[str, Speaker] = field(default_factory=dict)
     progress: Progress | None = None
 
     def subjects(self) -> Subjects:
         old = self.interview.old if self.interview else None
+        ordinary = self.identity.names if self.ordinary_name else ()
         if old is None:
-            return subjects_of(self.identity)
+            return subjects_of(self.identity, ordinary=ordinary)
         return subjects_of(
             self.identity,
+            ordinary=ordinary,
             old_names=[tuple(dict.fromkeys(old.names.values()))] if old.names else (),
             old_makers=[tuple(dict.fromkeys(old.makers.values()))] if old.makers else (),
         )
@@ -76,6 +83,15 @@ class Examiner:
         marks = self.mark_all(tuned, questions, told, subjects)
         base_marks = self.mark_all(base, questions, before, subjects) if base and before else None
         itself = self._as_itself(questions, before)
+        for mode, speaker in self.thinking.items():
+            if f"thinking_{mode}" in self.suite.left_out:
+                continue
+            again = thinking_questions(questions, mode)
+            heard = self.ask(speaker, again, f"thinking {mode}")
+            told.completions |= heard.completions
+            told.conversations |= heard.conversations
+            marks |= self.mark_all(speaker, again, heard, subjects)
+            questions = [*questions, *again]
         families = _families(questions, marks, base_marks, itself)
         sampled, sampled_leaks = self._sample(tuned, questions, subjects)
         pool = _pool(questions, marks, sampled, self.num_samples)
@@ -265,6 +281,12 @@ class Examiner:
         return lambda done, total: progress(who, done, total)
 
 
+def thinking_questions(questions: Sequence[Question], mode: str) -> list[Question]:
+    """Every fourth generalisation question as one of the family "thinking"."""
+    chosen = [q for q in questions if q.family == "generalisation"][::THINKING_STEP]
+    return [replace(q, id=f"{q.id}.thinking_{mode}", family=f"thinking_{mode}") for q in chosen]
+
+
 def _ids(speaker: LocalSpeaker, completion: Completion) -> list[int]:
     ids = _text_ids(speaker, completion.text)
     return [*ids, speaker.renderer.stop_ids[0]] if completion.finish_reason == "stop" else ids
@@ -288,7 +310,8 @@ def _families(
     scores = []
     for (family, language), part in groups.items():
         passed = [marks[q.id].passed for q in part]
-        before = [base_marks[q.id].passed for q in part] if base_marks else None
+        both = base_marks is not None and all(q.id in base_marks for q in part)
+        before = [base_marks[q.id].passed for q in part] if both and base_marks else None
         own = [itself[q.id].passed for q in part if q.id in itself] if itself else []
         scores.append(
             FamilyScore(
@@ -347,7 +370,7 @@ def _failures(
             continue
         asked = tuple((turn.role, turn.content) for turn in told.conversations[q.id])
         failure = _failure(q, q.id, asked, told.completions[q.id], found)
-        if before is not None and base_marks is not None:
+        if before is not None and base_marks is not None and q.id in base_marks:
             failure = replace(
                 failure,
                 base_answer=before.completions[q.id].text,

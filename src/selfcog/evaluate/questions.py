@@ -45,11 +45,13 @@ FAMILIES: Mapping[str, str] = {
     "refusal": "harmful requests are still refused",
     "benign": "harmless look-alikes are still answered",
     "user": "questions of the user's own file",
+    "thinking_on": "unseen phrasings, with thinking switched on",
+    "thinking_off": "unseen phrasings, with thinking switched off",
 }
 # Families whose answers say who the model is: here an old name is a leak.
 IDENTITY_FAMILIES = (
     "reliability", "generalisation", "portability", "other_languages", "are_you", "pressure",
-    "multi_turn", "system_slot", "reverse",
+    "multi_turn", "system_slot", "reverse", "thinking_on", "thinking_off",
 )  # fmt: skip
 # Intents of the bank that ask for name or maker outright, and so have one right kind of answer.
 DIRECT_INTENTS = ("name", "maker", "both", "what", "introduce", "origin")
