@@ -1,18 +1,18 @@
-"""The labelled answers: reading them, their two halves, and how the scorer does on them.
+"""The labelled answers: reading them, their two parts, and how the scorer does on them.
 
-``python tests/evaluate/labelled_set.py`` writes the tables of the reporting half into
-docs/scorer.md; ``--show`` prints what is wrong on the development half.
+``python tests/evaluate/labelled_set.py`` writes the tables of the reporting part into
+docs/scorer.md; ``--show`` prints what is wrong on the development part.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +37,7 @@ class Answer:
     text: str
     subjects: Subjects
     gold: Claims
-
-    @property
-    def reporting(self) -> bool:
-        """The half by a fixed rule: first byte of SHA-256 of the id; even is for reporting."""
-        return hashlib.sha256(self.id.encode()).digest()[0] % 2 == 0
+    reporting: bool
 
     @property
     def hard(self) -> bool:
@@ -62,8 +58,8 @@ def load_answers() -> tuple[Answer, ...]:
         for name, cast in casts["casts"].items()
     }
     answers = []
-    for language in ("zh", "en"):
-        for line in (HERE / f"{language}.jsonl").read_text(encoding="utf-8").splitlines():
+    for part, language in product(("", "report_"), ("zh", "en")):
+        for line in (HERE / f"{part}{language}.jsonl").read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
             gold = Claims(
                 name=row["name"],
@@ -74,7 +70,16 @@ def load_answers() -> tuple[Answer, ...]:
             )
             cast = subjects[row["cast"]]
             answers.append(
-                Answer(row["id"], language, row["kind"], row["asked"], row["answer"], cast, gold)
+                Answer(
+                    row["id"],
+                    language,
+                    row["kind"],
+                    row["asked"],
+                    row["answer"],
+                    cast,
+                    gold,
+                    reporting=bool(part),
+                )
             )
     return tuple(answers)
 
@@ -148,7 +153,7 @@ def render_docs(text: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--show", action="store_true", help="print errors of the development half")
+    parser.add_argument("--show", action="store_true", help="print errors of the development part")
     if not parser.parse_args().show:
         DOCS.write_text(render_docs(DOCS.read_text(encoding="utf-8")), encoding="utf-8")
         return

@@ -23,6 +23,14 @@ from selfcog.types import Completion, Message
 Progress = Callable[[int, int], None]
 # Read from each end of a weight file for its fingerprint; small files are read whole.
 _FINGERPRINT_BYTES = 1 << 20
+# What decides on answers beside the weights; other files (cards, reports) come and go.
+_FINGERPRINT_FILES = frozenset(
+    {
+        "config.json", "adapter_config.json", "tokenizer.json", "tokenizer_config.json",
+        "tokenizer.model", "vocab.json", "merges.txt", "vocab.txt", "added_tokens.json",
+        "special_tokens_map.json", "chat_template.jinja", "chat_template.json",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +167,7 @@ def fingerprint(*folders: Path | None) -> str:
         if folder is None:
             continue
         for path in sorted(folder.glob("*")):
-            if path.suffix not in (".safetensors", ".json", ".jinja", ".model", ".txt"):
-                continue
-            if path.name == "checkpoint.json":
+            if path.suffix != ".safetensors" and path.name not in _FINGERPRINT_FILES:
                 continue
             size = path.stat().st_size
             digest.update(f"{path.name}:{size}:".encode())
