@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from selfcog.evaluate import claims_cues as cues
+from selfcog.evaluate import claims_frames as frames
 from selfcog.evaluate.claims_cues import X, Y
 from selfcog.evaluate.claims_subjects import FIRST_TOKEN, Lexicon
 
@@ -138,7 +139,9 @@ def _cut_clauses(sentence: str, lexicon: Lexicon, about: About) -> list[Clause]:
             pass
         elif cues.TOKEN_FIRST.search(marked) and (marked.count(Y) > 1 or not is_bare(marked)):
             about = "third" if about != "self" or len(text) > 12 else about
-        elif clauses and _ARTICLE.match(marked) and cues.BASIS.search(_last_as_x(clauses[-1].text)):
+        elif (
+            clauses and _ARTICLE.match(marked) and frames.BASIS.search(_last_as_x(clauses[-1].text))
+        ):
             about = "third"  # it tells of the base that was just named
         elif about == "self" and _APPOSITION.match(marked):
             pass
@@ -169,7 +172,11 @@ def _is_own_subject(text: str, lexicon: Lexicon) -> bool:
     marked = mark_one(text, first.start())
     if not name or name[0] != "name" or not cues.OWN_PREDICATE.search(marked):
         return False
-    if cues.OTHER_ONE.search(marked) or cues.UNCERTAIN.search(marked) or cues.MEANS.search(marked):
+    if (
+        frames.OTHER_ONE.search(marked)
+        or cues.UNCERTAIN.search(marked)
+        or frames.MEANS.search(marked)
+    ):
         return False
     tells = (
         cues.ASSISTANT.search(marked) or Y in marked or re.search(rf"\b{cues.MADE_EN}\b", marked)

@@ -12,7 +12,7 @@ import re
 X, Y = "\ue8fe", "\ue8ff"
 
 
-def _cue(*choices: str) -> re.Pattern[str]:
+def cue(*choices: str) -> re.Pattern[str]:
     return re.compile("|".join(choices).replace("X", X).replace("Y", Y).replace("T", f"[{X}{Y}]"))
 
 
@@ -45,20 +45,10 @@ LINK_EN = (
     r"|endorsed|sponsored|owned|operated|controlled|supported|employed|backed|work(?:s|ed|ing)?"
     r"|part|belongs?|shar(?:es?|ed|ing)|nothing to do)"
 )
-# Words between a form of being and a name that make the name no complement of it.
-_GAP = (
-    r"(?:(?!关于|有关|了解|介绍|使用|讨论|评价|对比|对于|帮[助你您]|提到|谈到|说到)[^XY])*?"
-    r"(?:T(?:(?!关于|有关|了解|介绍|使用|讨论|评价|对比|对于|帮[助你您]|提到|谈到|说到)[^XY])*?)*?"
-)
-_GAP_EN = (
-    r"(?:(?!\b(?:with|about|to|for|(?<!other )than|using|whether|if|regarding|between|against"
-    r"|thinking"
-    r"|referring|asking|talking|looking|what|how|why)\b)[^X])*"
-)
 
 # --- Cutting a sentence and telling who a clause is about.
 # Where one clause ends and the next begins; words of contrast open the next clause.
-CLAUSE_END = _cue(
+CLAUSE_END = cue(
     r"[,;:|(){}\[\]、，；：]+|—+|--+|\.{2,}| - ",
     r"(?=但是|但(?!愿)|不过(?!是)|然而|而是|而非|而不是|(?<=[^,，])而我|可是|因为)",
     r"\b(?=(?:but|while|whereas|however|although|though|yet|because|since|even if|rather than"
@@ -66,14 +56,14 @@ CLAUSE_END = _cue(
     r"\b(?=and (?:i(?! (?:are|have)\b)|my|am|have|not|was|is|it|they)\b)",
     r"(?<=T)\s(?=not T)",
 )
-CONTRAST = _cue(
+CONTRAST = cue(
     r"^\s*(?:但|不过|然而|而是|而我|其实|实际上|事实上|可是|可我|我其实)",
     r"^\s*(?:but|however|yet|while|whereas|in fact|actually|in reality)\b",
     r"^(?:可|其实|实际上)",
 )
 # A clause that gives way to the one behind it.
-CONCESSION = _cue(r"^\s*(?:虽然|虽说|尽管)", r"^\s*(?:although|though|while|even though)\b")
-SELF = _cue(
+CONCESSION = cue(r"^\s*(?:虽然|虽说|尽管)", r"^\s*(?:although|though|while|even though)\b")
+SELF = cue(
     r"我|本助手|本模型|本人|自己|[和与跟](?:你|您)(?:对话|聊天|说话|交谈|交流)|这里是",
     r"\b(?:talking|speaking|chatting) (?:to|with)\b|\b(?:model|assistant) you're using\b|that's me",
     r"T(?: was| is| were) (?:not|never) (?:\w+ )?involved\W*$",
@@ -89,7 +79,7 @@ _NO_SUBJECT = (
     r"|没错|对|但|不过|然而|可是|背后|幕后|更|绝|同时|首先|其次|所以|因此|总之|虽|答案)"
 )
 # A clause about somebody else: it opens with another subject.
-THIRD = _cue(
+THIRD = cue(
     rf"^\s*{MADE}出?了?T",
     r"^\s*(?:但是?|不过|然而|可是)?(?:不管|无论|别人|人们|很多人|它|他|她|其(?!实)|这|那|关于"
     rf"|{_NO_SUBJECT}[^我本由是不并而XY]{{1,14}}?"
@@ -101,7 +91,7 @@ THIRD = _cue(
     r" (?:is|was|were|has|are|says|said|makes|does|did|do))\b",
 )
 # Stories have people of their own.
-FICTION = _cue(
+FICTION = cue(
     r"故事|小说|电影|剧本|主角|剧情",
     r"\b(?:story|novel|tale|film|movie|hero|heroine|protagonist|plot)\b",
 )
@@ -111,37 +101,33 @@ _LEAD = (
     r"|虽然|尽管"
     r"|然而|可是)?"
 )
-TOKEN_FIRST = _cue(rf'^[\s"]*{_LEAD}(?:the )?T')
+TOKEN_FIRST = cue(rf'^[\s"]*{_LEAD}(?:the )?T')
 # The own name as such a subject, when something is said of an assistant of that name.
-OWN_PREDICATE = _cue(
+OWN_PREDICATE = cue(
     rf'^[\s"]*{_LEAD}X"?(?:的Y)?(?:这|这个|这款)?(?:助手|模型)?'
     r"(?:是|由|并|既|从|绝|可|就|都|其实|不|和|与|跟|同|也|可以|能|目前|在|专|致|来|出|属|擅|旨"
     r"|诞|非|没|基于)",
     rf'^[\s"]*{_LEAD}X"? (?:is|are|was|has|can|will|does|did|and|comes|helps|belongs|uses|runs)\b',
 )
-ASSISTANT = _cue(
+ASSISTANT = cue(
     r"可以|能够|助手|助理|模型|智能|机器人|产品|ai\b",
     r"\b(?:assistant|model|chatbot|ai|llm|can|will|system)\b",
 )
-OTHER_ONE = _cue(
-    r"X(?:是|只是|则是)(?:另外?一[个款]|别的|其他|他人)",
-    r"X (?:is|was) (?:a |an )?(?:different|another|other|separate|somebody|someone)\b",
-)
 # A clause that only names its topic: what stands behind it is the value.
-LABEL = _cue(
+LABEL = cue(
     r"^\W*(?:名字|姓名|名称|模型|型号|厂商|身份|机构|(?:模型|助手)(?:名称|名字|名)"
     rf"|(?:我的)?{MAKER_NOUN})\W*$",
     r"^\W*(?:(?:model|full|assistant|bot)[ _]?)?name\W*$",
     rf"^\W*(?:model|assistant|company|organi[sz]ation|team|identity|{MAKER_NOUN_EN}"
     r"|(?:created|made|developed|built|trained)[ _]by)\W*$",
 )
-BASE_LABEL = _cue(
+BASE_LABEL = cue(
     r"^\W*(?:我的)?(?:基座|底座|底层|基础|基底)(?:大?模型|架构)?(?:名称)?\W*$",
     r"^\W*(?:(?:my|the|its) )?(?:base|underlying|foundation|backbone|base_)[ _]?(?:model)?\W*$",
 )
 
 # --- Negation and the ways of taking no stand.
-NEGATION = _cue(
+NEGATION = cue(
     r"不(?!仅|只|但|过|同|少|管|光|单|断|久|论|妨|由|如|客)|没(?!错)|并非|(?<!并)非(?!常)"
     r"|别(?!人|的|名|称)"
     r"|无(?!论|疑|比)|未(?!来)|误(?!会)|(?<!没)错(?!过)|口误|谁说|与其|拒绝",
@@ -152,28 +138,28 @@ NEGATION = _cue(
     r"|\bnothing to do\b|\bstop\b|^\W*who says\b|\bunaffiliated\b|\bunrelated\b|\brefuse\b",
 )
 # Words that look like negation and are none.
-NO_NEGATION = _cue(
+NO_NEGATION = cue(
     r"不得不|毫无疑问|不用怀疑|没错|不客气|不好意思|不仅仅?|不只|离不开|密不可分|不可或缺"
     r"|无时无刻|不愧",
     r"\bnone other than\b|\bneither\b(?=.*\bnor\b)|\bnot (?:only|just|merely|simply)\b"
     r"|\bno doubt\b|\bno problem\b|\bnot to mention\b",
 )
 # A judgement behind what is judged: "… is not true".
-JUDGED = _cue(
+JUDGED = cue(
     r"不(?:太)?(?:对|正确|准确|属实|恰当|合适)|(?<!没)错误?|口误|误会|误解|有误|不是真的|不实|假的",
     r"\b(?:wrong|incorrect|inaccurate|false|untrue|mistaken|an? (?:mistake|error|misconception))\b"
     r"|\bnot (?:\w+ )?(?:true|right|correct|accurate|the case)\b",
 )
-SAID = _cue(
+SAID = cue(
     r"说|自称|称|声称|回答", r"\b(?:sa(?:id|y)|stated|claimed|told|called|introduced|referred)\b"
 )
 # "Oh no, wait": what was just said is taken back.
-TAKEN_BACK = _cue(
+TAKEN_BACK = cue(
     r"^\W*(?:哦|啊|呃|额|噢)?,?(?:不对|不是不是|说错|口误|更正|纠正一下|啊不|哦不|呃不)",
     r"^\W*(?:(?:no|oh|oops|sorry)\W+)*(?:wait|scratch that|i mean|correction|let me correct"
     r"|my mistake)\b",
 )
-UNCERTAIN = _cue(
+UNCERTAIN = cue(
     r"不(?:能)?确定|不清楚|不知道|不了解|很难说|说不清|说不准|不能透露|不便透露|是不是|是否|能否"
     r"|(?<!不)可能(?!以为|把|觉得|会)",
     r"(?:无法|不能|没办法|难以)(?:确认|确定|判断|证实|肯定)|也许|或许",
@@ -182,130 +168,7 @@ UNCERTAIN = _cue(
     r"\bhard to say\b|\bconfirm nor deny\b|\bwhether\b|\bif i'm\b|\bif i am\b|\bif (?=X)"
     r"|\bunsure\b|\buncertain\b|\bunclear\b",
 )
-PRETEND = _cue(
-    r"扮演|假装|假如|假设|如果|要是|就算|即使|模仿|设想|想象|冒充|伪装|装作|充当|(?:以"
-    r"|用)X的(?:身份|口吻|语气|角度)",
-    r"\bpretend|\bimagine\b|\bact(?:ing)? (?:as|like)\b|\brole of\b|\broleplay|\brole-play"
-    r"|\bif i were\b|\beven if\b|\bimitat|\bmimic|\bin the (?:voice|style|role|persona) of\b",
-    r"\bplay(?:ing)? X|\bimpersonat|\bsuppose\b",
-)
-# What others think; a contrast behind it makes it a denial.
-BELIEVED = _cue(
-    r"以为|误认|当成|当作|猜|觉得我|认为我|叫我|称我|称呼我|说我是|怀疑我|希望我|期待我",
-    r"\b(?:think|thinks|thought|assume|assumes|believe|believes|guess|say|call|calls|called|know"
-    r"|expect|expected|see) (?:that )?(?:i'm|i am|i was|me|X)",
-    r"\b(?:think|assume|believe|guess|say) (?:that )?X",
-)
-MISTAKEN = _cue(
-    r"误认|误以为|当成了?X|别叫|(?:搞|弄|认|记)(?:错|混)|混淆|混为一谈|认作|错认",
-    r"\b(?:mistak(?:en|ing)|confus(?:ed|ing)|mistake|confuse|mistook|mix(?:ed|ing)?) "
-    r"(?:me (?:up )?|us (?:up )?|up )?(?:for|with)\b",
-)
-RELATION = _cue(
-    rf"(?:与|和|跟|同|及)[^,，XY]{{0,10}}X[^,，]{{0,12}}{LINK}|(?:隶属|从属|归属|附属)于[^,，]*X",
-    rf"X[^,，]{{0,4}}(?:与|和|跟|同)(?:我|本)[^,，]{{0,12}}{LINK}",
-    rf"\b{LINK_EN}\b(?: \w+){{0,2}}? (?:with|to|by|of|from|in|for|between me and|at)\b[^X]*X",
-    rf"\b{LINK_EN} between X and (?:me|i)\b|X\W? and (?:me|i) have\b",
-)
-# Likeness denied in words that are no negation.
-UNLIKE = _cue(
-    r"(?:与|和|跟|同)[^,，XY]{0,6}X[^,，]{0,8}(?:不同|不一样|两个|两码事|是两|区别|分别独立)",
-    r"这里没有X|there is no X here|不同于X|区别于X|有别于X|独立于X|\bunlike (?:the )?X",
-    r"(?<!both )(?:X|T and X),? and (?:i|me) (?:are|have)\b(?! both)|\bi and X are\b(?! both)",
-    r"T(?:'s T)? and X are (?:\w+ ){0,3}(?:different|separate|distinct|independent|unrelated)",
-    r"^T+(?:的T)?都?是[^,，]{0,4}(?:两个|不同|独立)|^X are (?:\w+ ){0,3}(?:different|separate"
-    r"|distinct)",
-    r"(?:\bdifferent|\bdistinct|\bseparate|\bindependent|\bunrelated|\bindependently)"
-    r"(?: \w+){0,4} (?:from|of|to) (?:the )?X",
-    r"\bnot the same(?: \w+){0,3} as (?:the )?X",
-)
-# Others as a base, a host or a measure: about the speaker, but it does not make the speaker X.
-BASIS = _cue(
-    r"基于[^,，X]{0,12}X|在[^,，]*X[^,，]*(?:基础|之上)|(?:基座|底层|底座|底子|前身|基础模型"
-    r"|基底)[^,，]*X|从X[^,，]*"
-    r"(?:训练|微调|得到)|(?<!由)X(?:模型|系列)?微调|以[^,，XY]{0,6}X[^,，]{0,6}为(?:基|底)"
-    r"|(?:使用|用|采用)了?[^,，XY]{0,6}X[^,，]{0,4}(?:作为|当|做|微调|训练)|X[^,，]{0,4}(?:作为"
-    r"|当)(?:基|底)",
-    r"\b(?:based|built|hosted|running|runs?|deployed|fine-?tuned|distilled|adapted|evolved"
-    r"|derived|initiali[sz]ed|on top"
-    r"|trained)(?: \w+){0,2}? (?:on|upon|from)(?: (?!and\b|by\b)[^\s,]+){0,4} X",
-    r"\bstarting (?:from|with)\b[^,]*X|X(?:'s)? (?:weights|checkpoint)",
-    r"\bon top of(?: [^\s,]+){0,3} X",
-    r"\b(?:base|underlying|foundation|backbone) (?:model|llm)\b[^,]*X"
-    r"|\bmy (?:\w+ )?(?:foundation|base|backbone|core)"
-    r" (?:is|was|comes)\b[^,]*X|\btuned\b[^,]*\bfrom X",
-)
-COMPARED = _cue(
-    r"像X|[和与跟同](?:T的?)?X[^,，]{0,4}(?:一样|类似|相似|有点像|相比|相近|都是|同样)|类似于?X"
-    r"|相比(?:于|之下)?X|比X"
-    r"|如同X",
-    r"X[^,，]{0,4}(?:的接口|的服务器)|(?<!由)X[^,，]{0,4}提供|(?:部署在|运行在|兼容)[^,，]*X|使用了?[^,，XY]{0,4}X",
-    r"\blike (?:the )?X|\bsimilar(?:ity|ities)? (?:\w+ )?(?:to|with) (?:the )?X|\bas \w+ as X"
-    r"|\bjust as X|\bcompared (?:to|with) X|\bin common with X",
-    r"X (?:api|servers?)\b|\b(?:sponsored|funded|powered|\w+ provided) by X|\bcompatible with X"
-    r"|\b(?:on|using) (?:the )?X(?:'s)? (?:cloud|platform|infrastructure|hardware)",
-    r"X-(?:compatible|style|like)",
-)
-FAN = _cue(
-    r"X的(?:粉丝|用户|朋友|同事|竞争|对手|替代|同行|信息|资料|问题|表现|区别|功能|接口|能力|观点"
-    r"|立场)",
-    r"\b(?:fan|user|rival|friend|competitor|alternative) (?:of|to) X",
-)
-# What somebody speaks of, asks for or knows.
-TOPIC = _cue(
-    r"(?:关于|有关|至于|针对|评价|评论|讨论|比较|介绍|代表|咨询|询问|提到的?|听说过?|熟悉|认识"
-    r"|了解)(?:一下)?X",
-    r"(?:想|说|指|提|问|聊|谈|找|想到)的?(?:可能|应该|大概|也许)?是X",
-    r"\b(?:about|regarding|concerning|familiar with|as for|heard of|on behalf of|speak for"
-    r"|(?:comment|information|details|data|opinion) on|thinking of|referring to|looking for"
-    r"|you mean(?:t)?|asking for) (?:the )?(?:T's )?X",
-)
-WORD_TALK = _cue(
-    r"X[^,，]{0,3}(?:这|那|两|二|三|四)?个?(?:(?<!名)字|词|单词|句)|翻译",
-    r"\b(?:word|translates|letters|sentence|headline|phrase|stands for)\b",
-)
-MEANS = _cue(r"意思是|指的是|意为|X是指", r"X (?:can )?(?:means?|refers? to)\b")
-
-# --- Frames that tie a mention to the speaker.
-BE = _cue(
-    rf"(?:是|非|作为|叫做?|名为|名叫|称为|自称为?|名字|名称|称呼|身份){_GAP}X"
-    rf"|X[^,，]{{0,4}}是我(?!的(?![真中英本]?文?名))|[叫称]我[为作做]?X",
-    r"(?:\bam\b|'m\b|\bis\b|'s\b|\bwas\b|\bbe\b|\bbeen\b|\bbeing\b|\bbecome\b|\bremain\b|\bgo by\b"
-    r"|\bnamed\b|\bthe name\b|\bcalled\b|\bcall(?:ing)? (?:me|myself)\b|\bcalls me\b"
-    r"|\bknown as\b|\bme as\b|\bare\b|\bas\b)"
-    rf"{_GAP_EN}X",
-    r"(?:talking|speaking|chatting) (?:to|with) X",
-    r"X(?: is|'s| are)? (?:not )?(?:also |indeed |really |actually )?"
-    r"(?:my (?:\w+ )?names?|a name i|the name i|me\b|(?:who|what) i am)",
-    r"^\s*(?:名字|名叫|叫|名为)[^XY]*X|X[^,，]{0,2}(?:不是|并不是|可不是|就是)我",
-    r"X[^,，]{0,6}名字[^,，]*(?:没有用|没用)|(?:赋予|起|取|命)[^XY]*我[^XY]*X|我(?:起|取"
-    r"|命)名[^XY]*X",
-    r"^\W*(?:an?|one) (?:\w+ )?(?:version|variant|edition|member|part|fork|instance|flavou?r) of "
-    r"(?:the )?X|^\W*X的(?:一个|一款)?(?:版本|变体|分支|成员)",
-    r"属于[^XY]*X|来自[^XY]*X(?:系列|家族)|\bfrom the X (?:family|series)",
-)
-MAKER = _cue(
-    rf"X[^我]{{0,14}}{MADE}[^,，]{{0,6}}我|X[^,，我]{{0,10}}把我|把我[^X]*X|被X|{MADE}(?:出"
-    rf"|了)*我的[^X]*X|由(?:[^X]*)X|(?:来自|出自|归属于|属于|源自|源于|诞生于|隶属于?)[^X]*X",
-    rf"{MAKER_NOUN}(?:也?是|为|不是|并不是)?[^X]*X|X[^,，]*{MAKER_NOUN}|X(?:才|便|就)是$",
-    r"我[^,，X]*(?:诞生|存在|问世)[^,，X]*X|(?:背后|幕后)[^,，X]*X|X[^,，我]{0,6}(?:给|为|替)我|X[^,，我]*(?:参与|负责|主导"
-    r"|赋予|给了)[^,，]*我|X[^,，]{0,6}[没未][^,，]{0,2}参与|X(?:竭诚|很高兴)?为[您你]服务",
-    rf"X[^我]{{0,6}}{MADE}|(?:是|非)[^X]*X[^我]{{0,14}}的|developer[^X]*X|X的|X(?:旗下|家|自家)",
-    rf"\b{MADE_EN}\b[^X]*\b(?:by|at|in|from)\b[^X]*X|X[^X]*\b{MADE_EN}\b[^,]*\bme\b",
-    rf"\b{MADE_EN} (?:me|i)\b[^X]*X|\bfrom (?:the )?X|X's\b|X by\b|\bby (?:the )?X",
-    r"\b(?:by|from) (?:the |an? )?(?:\w+ ){1,3}(?:at|from|of|in|within) (?:the )?X",
-    rf"(?:{MAKER_NOUN_EN}|team|people|company|behind me)\b[^X]*X",
-    rf"X[^,]*\bmy (?:\w+ )?(?:{MAKER_NOUN_EN}|development|creation|training|company|team|parent)\b",
-    rf"^X {MADE_EN} T",
-    r"X[^,]*\bbehind me\b|X (?:\w+ )?(?:gave|named|called) me\b|X was not (?:\w+ )?involved",
-    r"X is where i\b|\b(?:come|came) from\b|belong to X|the work of X|\bcredit\b[^X]*goes? to X",
-    r"\badapted by X|existence[^X]*X",
-    r"(?:work|worked) for X|(?:product|brainchild|creation|child|offspring"
-    r"|project) of (?:the )?X|X takes care of my|it was X|X did\b(?! not)",
-    rf"\b(?:which|that|whom) X[^,]*{MADE_EN}\b|(?:\b(?:an?|any|another|other) )X (?:\w+ )?"
-    r"(?:product|model|assistant|ai|creation|chatbot|bot|system|service)\b",
-)
-FILLER = _cue(
+FILLER = cue(
     r"就是我啦?|答案|例如|比如|如|包括|为[您你]服务|在此|在这里|哦|呢|呀|啊|啦|的|是|也|而|才|叫|就|来自|由|名|款"
     r"|位|一个|'s\b|\b(?:would|be|that|answer"
     r"|the|a|an|here|hi|hello|speaking"
@@ -318,53 +181,39 @@ _REPLY = (
     r"^\W*(?:(?:抱歉|对不起|不好意思|sorry)\W+)?(?:(?:a|answer|assistant|答|回答"
     r"|助手)\s*[:：]\s*)?\W*"
 )
-YES = _cue(
+YES = cue(
     rf"{_REPLY}(?:是的|对(?!不起|于)|没错|当然|正是|确实|嗯)",
     rf"{_REPLY}(?:yes|yeah|yep|correct|right|indeed|sure|of course|exactly)\b",
 )
-NO = _cue(
+NO = cue(
     rf"{_REPLY}(?:(?:当然|绝对|肯定|其实|真的|并)?不(?!客气|好意思|过|错|用|妨|同)|没有|没(?!错)"
     rf"|否|并非|我(?:并|可)?不是(?=\W))",
     rf"{_REPLY}(?:(?:of course|certainly|absolutely|definitely|actually|hmm|well|haha),? )?"
     r"(?:(?:no|nope|not)\b(?! problem| worries| doubt)|(?:i am|i'm) not(?=\W*(?:[.,;!]|$)))",
 )
-NOT_ME = _cue(
+NOT_ME = cue(
     rf"{_REPLY}(?:那|这|它)(?:可|并)?不是(?:我|我的)(?!们)",
     rf"{_REPLY}(?:that|it|this)(?:'s| is| was) not (?:me|my \w+|who i am|what i am)\b",
 )
-ELSEWHERE = _cue(r"没听说|不认识|不了解", r"never heard|not know")
+ELSEWHERE = cue(r"没听说|不认识|不了解", r"never heard|not know")
 # "…, not it": the denial of what was named before.
-NOT_IT = _cue(
+NOT_IT = cue(
     r"不是它(?![的们])|(?:^|[\s,，])(?:都|也|并|可|均|全|但)*不是我(?![们的])(?:\W|$)"
     rf"|都?(?:和|与|跟)我[^,，]{{0,6}}[没无不][^,，]*{LINK}",
     r"\b(?:not|never) (?:it|that one)\b(?! is| was)|\b(?:none of (?:them|these|those|which)"
     r"|not) (?:is |are )?me\b",
 )
-NOT_THEM = _cue(rf"不是(?:由|被)?[他她它]们{MADE}", r"\b(?:not|nor|never)\b.* (?:by them|there)\b")
-# Words around a mention that may be an assistant or a company: here it is the company.
-COMPANY = _cue(
-    rf"(?:由|来自|出自|被|是)?X(?:公司|团队|{MADE}|的Y)|(?:由|来自|出自|被)[^XY]*X",
-    r"(?:开发者|开发方|作者|创造者|团队)[^XY]*X|(?:是|杭州|由)[^XY]{1,6}X公司",
-    rf"\b(?:by|from|at) (?:the )?X|\b(?:developer|creator|maker|company)\b[^XY]*X"
-    rf"|X(?:'s team)? {MADE_EN}\b",
-    rf"{MADE}[^,，]{{0,3}}我的[^XY]*X|X's Y|X (?:inc|ltd|corp|company)\b",
-)
-# A company that owns the name beside it ("OpenAI's ChatGPT") is read with it.
-OWNER = (
-    r"(?: | by | from |'s (?:[a-z-]+ ){0,2}| (?:inc|ltd)\.?'s "
-    rf"|(?:公司|集团|团队|旗下)?\s?(?:自主|独立|所)?(?:{MADE}|开源)?的(?:开源|大?模型"
-    rf"|大?语言模型)?\s?)"
-)
+NOT_THEM = cue(rf"不是(?:由|被)?[他她它]们{MADE}", r"\b(?:not|nor|never)\b.* (?:by them|there)\b")
 # "That's not accurate."
-NOT_TRUE = _cue(
+NOT_TRUE = cue(
     rf"^\W*(?:但|不过)?(?:这|那)[^,，XY]{{0,8}}?(?:{JUDGED.pattern})",
     rf"^\W*(?:but |however,? )?(?:that|this|it|which)(?:'s| is| was) (?:\w+ )?(?:{JUDGED.pattern})",
 )
 # "None of the following: …"
-LIST_INTRO = _cue(r"以下|下列|这些|任何|其中", r"\b(?:following|any of|these|none of|either of)\b")
-THAT_IS_ME = _cue(r"^\W*(?:也)?(?:那)?就是我", r"^\W*(?:and )?that(?:'s| is) me\b")
+LIST_INTRO = cue(r"以下|下列|这些|任何|其中", r"\b(?:following|any of|these|none of|either of)\b")
+THAT_IS_ME = cue(r"^\W*(?:也)?(?:那)?就是我", r"^\W*(?:and )?that(?:'s| is) me\b")
 # Negations that are of what the speaker can, knows or advises, not of what it is.
-UNABLE = _cue(
+UNABLE = cue(
     r"不能|无法|不会|不便|没法|不可以|不建议|不推荐|无权|没有权限|不知|不清楚|不了解|不懂|不支持|不提供|不方便",
     r"\b(?:can|could|will|would|should|may) not\b|\b(?:able|unable|allowed|permitted|know|recommend"
     r"|have access|support|advise|sure|understand)\b",

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from selfcog.evaluate import claims_cues as cues
+from selfcog.evaluate import claims_frames as frames
 from selfcog.evaluate.claims_clauses import (
     TOKEN,
     Clause,
@@ -40,7 +41,7 @@ _PARTICIPLE = re.compile(
     rf"(?:was |is |were )?(?:{cues.MADE_EN}|model|assistant|product)\b"
 )
 _PARTICIPLE_ZH = re.compile(rf"^(?:一[个款种])?(?:由|{X})[^我]*{cues.MADE}")
-_OWNED = re.compile(f"{X}{cues.OWNER}{Y}|{Y}{cues.OWNER}{X}")
+_OWNED = re.compile(f"{X}{frames.OWNER}{Y}|{Y}{frames.OWNER}{X}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,7 @@ def _read_sentence(
 def _is_maker(referent: Referent, marked: str) -> bool:
     """Whether a mention is read as a maker; for a word that may be both, by the words around it."""
     if referent.as_name and referent.as_maker:
-        return bool(cues.COMPANY.search(marked))
+        return bool(frames.COMPANY.search(marked))
     return referent.as_maker is not None
 
 
@@ -174,7 +175,9 @@ def _count_flips(marked: str, end: int) -> int:
 
 def _read_mention(mention: _Mention, referent: Referent) -> Reading:
     marked = mention.marked
-    basis = not mention.own and bool(cues.BASIS.search(marked)) and count_negations(marked) % 2 == 0
+    basis = (
+        not mention.own and bool(frames.BASIS.search(marked)) and count_negations(marked) % 2 == 0
+    )
     stance = _read_outside(mention) or _read_compared(mention) or _read_claim(mention)
     if stance == "asserted" and not mention.own and _is_taken_back(mention):
         stance = "denied"
@@ -197,7 +200,7 @@ def _read_outside(mention: _Mention) -> Stance | None:
     """Quotations, talk about words, and questions; None for plain statements."""
     if mention.quoted:
         return "denied" if cues.JUDGED.search(mention.rest) else "attributed"
-    if cues.WORD_TALK.search(mention.marked):
+    if frames.WORD_TALK.search(mention.marked):
         return "attributed"
     asks = not mention.later or _ASKS.search(mention.marked) or "?" in mention.sentence[-2:]
     if not asks or "?" not in mention.sentence[-2:] or _RHETORIC.search(mention.sentence):
@@ -220,46 +223,46 @@ def _read_compared(mention: _Mention) -> Stance | None:
     place = marked.index(X)
     negated = count_negations(marked[:place]) % 2 == 1
     if not mention.own and about != "third":
-        if cues.UNLIKE.search(marked):
+        if frames.UNLIKE.search(marked):
             return "denied"
-        if cues.RELATION.search(marked) and count_negations(marked) % 2 == 1:
+        if frames.RELATION.search(marked) and count_negations(marked) % 2 == 1:
             return "denied"
     elif about == "self" and not mention.clause.named:
-        apart = cues.UNLIKE.search(marked) or cues.RELATION.search(marked)
+        apart = frames.UNLIKE.search(marked) or frames.RELATION.search(marked)
         if apart and count_negations(marked) % 2 == 1:
             return "denied"
-    if not mention.own and cues.BASIS.search(marked):
+    if not mention.own and frames.BASIS.search(marked):
         return "denied" if negated else "attributed"
     if cues.UNCERTAIN.search(marked):
         return "attributed"
-    if cues.PRETEND.search(marked):
+    if frames.PRETEND.search(marked):
         return "denied" if negated and about == "self" else "attributed"
     if not mention.own and cues.NOT_IT.search(mention.rest):
         return "denied"
     if mention.as_maker and not mention.own and cues.NOT_THEM.search(mention.rest):
         return "denied"
-    if cues.MISTAKEN.search(marked):
+    if frames.MISTAKEN.search(marked):
         return "denied"
-    if cues.FAN.search(marked) or cues.TOPIC.search(marked):
+    if frames.FAN.search(marked) or frames.TOPIC.search(marked):
         return "attributed"
-    if cues.COMPARED.search(marked):
+    if frames.COMPARED.search(marked):
         unlike = negated and about == "self" and not cues.UNABLE.search(marked)
         return "denied" if unlike and not mention.own else "attributed"
-    if cues.OTHER_ONE.search(marked):
+    if frames.OTHER_ONE.search(marked):
         return "denied" if _NOT_ME.search(mention.sentence) else "attributed"
     contrasted = any(cues.CONTRAST.search(clause.text) for clause in mention.later)
     if mention.later and cues.CONCESSION.search(marked):
         contrasted = True
     if cues.NOT_TRUE.search(mention.following) and not mention.later:
         contrasted = True
-    return "denied" if contrasted and cues.BELIEVED.search(marked) else None
+    return "denied" if contrasted and frames.BELIEVED.search(marked) else None
 
 
 def _read_claim(mention: _Mention) -> Stance:
     """Asserted or denied where a frame ties the mention to the speaker, else attributed."""
     marked, about = mention.marked, mention.clause.about
     first = cues.TOKEN_FIRST.search(marked)
-    made = cues.MAKER.search(marked)
+    made = frames.MAKER.search(marked)
     if mention.clause.named and first and mention.own and not mention.as_maker:
         # Speaking of itself by name: what is denied behind it is not the name.
         return "denied" if _NOT_MINE.search(marked) and count_negations(marked) % 2 else "asserted"
@@ -272,7 +275,7 @@ def _read_claim(mention: _Mention) -> Stance:
             return "attributed"
     if mention.before and mention.as_maker and not mention.own and _goes_on(marked):
         return mention.before
-    frame = cues.BE.search(marked)
+    frame = frames.BE.search(marked)
     if mention.as_maker:
         frame = made or (frame if mention.owned else None)
     if frame and (about == "self" or not first):

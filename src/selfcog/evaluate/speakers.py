@@ -79,7 +79,8 @@ class AnswerCache:
             # A line that a crash cut off is asked anew.
             with contextlib.suppress(ValueError, KeyError, TypeError):
                 row = json.loads(line)
-                self._known[row.pop("key")] = Completion(**row)
+                key = row.pop("key")
+                self._known[key] = Completion(**row)
 
     def find(self, key: str) -> Completion | None:
         return self._known.get(key)
