@@ -68,7 +68,6 @@ class Measured:
     by_language: Mapping[tuple[str, str], FamilyScore]
     pool: Pool
     overclaims: Rate
-    base_overclaims: Rate | None
     drift: tuple[Drift, ...]
     is_full: bool
     num_parameters: int

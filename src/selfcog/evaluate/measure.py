@@ -83,6 +83,7 @@ class Examiner:
         marks = self.mark_all(tuned, questions, told, subjects)
         base_marks = self.mark_all(base, questions, before, subjects) if base and before else None
         itself = self._as_itself(questions, before)
+        sampled, sampled_leaks = self._sample(tuned, questions, subjects)
         for mode, speaker in self.thinking.items():
             if f"thinking_{mode}" in self.suite.left_out:
                 continue
@@ -93,18 +94,15 @@ class Examiner:
             marks |= self.mark_all(speaker, again, heard, subjects)
             questions = [*questions, *again]
         families = _families(questions, marks, base_marks, itself)
-        sampled, sampled_leaks = self._sample(tuned, questions, subjects)
         pool = _pool(questions, marks, sampled, self.num_samples)
         locality = [q for q in questions if q.family == "locality"]
         overclaims = Rate.of([marks[q.id].overclaim for q in locality])
         drift = self._drift(tuned, base, questions, before)
-        base_over = Rate.of([base_marks[q.id].overclaim for q in locality]) if base_marks else None
         found = Measured(
             {one.family: one for one in families if one.language == "all"},
             {(one.family, one.language): one for one in families if one.language != "all"},
             pool,
             overclaims,
-            base_over,
             drift,
             self.suite.size == "full",
             self.num_parameters,
@@ -141,10 +139,14 @@ class Examiner:
         )
 
     def ask(self, speaker: Speaker, questions: Sequence[Question], who: str) -> Answers:
-        """Greedy answers; a turn without text gets the speaker's own answer first."""
+        """Greedy answers; a turn without text gets the speaker's own answer first.
+
+        Multiple choice is not asked: `mark_all` looks at likelihoods.
+        """
         found = Answers()
-        waiting: dict[str, tuple[Question, int]] = {q.id: (q, 0) for q in questions}
-        done: dict[str, list[Message]] = {q.id: [] for q in questions}
+        spoken = [q for q in questions if q.judge != "choice"]
+        waiting: dict[str, tuple[Question, int]] = {q.id: (q, 0) for q in spoken}
+        done: dict[str, list[Message]] = {q.id: [] for q in spoken}
         while waiting:
             asks, final = [], []
             for id, (question, place) in waiting.items():
