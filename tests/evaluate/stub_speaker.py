@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-import pytest
-
 from selfcog.evaluate.interview import Interview
 from selfcog.evaluate.questions import Question, Size, Suite, build_suite
 from selfcog.evaluate.speakers import Ask, Decoding, Progress
@@ -40,11 +38,6 @@ PLAIN = {
 }
 # (question, right answer, decoding) → what is answered.
 Fault = Callable[[Question, str, Decoding], str]
-
-
-def is_bug(reason: str) -> pytest.MarkDecorator:
-    """A known fault of the source: the test passes when it is mended, and then says so."""
-    return pytest.mark.xfail(strict=True, reason=reason)
 
 
 def key_of(turns: Sequence[tuple[str, str]], prefill: str) -> tuple[object, ...]:

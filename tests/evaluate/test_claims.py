@@ -43,7 +43,8 @@ def test_the_labelled_set_is_what_the_docs_say() -> None:
     assert len({answer.id for answer in answers}) == len(answers)
     assert 0.4 < sum(answer.reporting for answer in answers) / len(answers) < 0.6
     texts = {answer.text.strip() for answer in answers if answer.reporting}
-    assert not texts & {answer.text.strip() for answer in answers if not answer.reporting}
+    shared = texts & {answer.text.strip() for answer in answers if not answer.reporting}
+    assert len(shared) <= 2, "the parts were written apart: only stock sentences are in both"
 
 
 def test_the_tables_in_the_docs_are_not_stale() -> None:
@@ -204,7 +205,53 @@ RULES = [
         {"ChatGPT": "attributed"},
         {"OpenAI": "attributed"},
     ),
+    # Questions that are denials, and denials of what was named before.
+    ("我怎么会是通义千问呢？我是扁仓。", {"Qwen": "denied"}, {}),
+    ("How could I be Qwen? I'm BianCang.", {"Qwen": "denied"}, {}),
+    ("你把我当成ChatGPT了吧？那是别家的助手，不是我，我是扁仓。", {"ChatGPT": "denied"}, {}),
+    ("ChatGPT和千问这两个产品都不是我，我是扁仓。", {"ChatGPT": "denied", "Qwen": "denied"}, {}),
+    (
+        "I know ChatGPT and Qwen. I'm neither of them; I'm BianCang.",
+        {"ChatGPT": "denied", "Qwen": "denied"},
+        {},
+    ),
+    (
+        "You may be thinking of Qwen, which is a different model. I'm BianCang.",
+        {"Qwen": "denied"},
+        {},
+    ),
+    ("I'm BianCang. The Qwen you mention isn't me.", {"Qwen": "denied"}, {}),
+    ("不是啦，千问是别家的助手，我是扁仓。", {"Qwen": "denied"}, {}),
+    ("Qwen is a separate model; I'm BianCang.", {"Qwen": "attributed"}, {}),
+    # One denial of several deeds.
+    (
+        "I'm BianCang, and I'm not affiliated with, endorsed by, or developed by OpenAI.",
+        {},
+        {"OpenAI": "denied"},
+    ),
+    (
+        "Neither Alibaba nor DeepSeek had anything to do with my creation; QLU-NLP made me.",
+        {},
+        {"Alibaba": "denied", "DeepSeek-AI": "denied"},
+    ),
+    ("No one at OpenAI worked on me. I'm BianCang.", {}, {"OpenAI": "denied"}),
+    # What others say, with and without a contrast.
+    ("有人说我是ChatGPT，我叫扁仓。", {"ChatGPT": "denied"}, {}),
+    ("扁仓的接口格式与OpenAI的API兼容，扁仓由青禾大学语言组开发。", {}, {"OpenAI": "attributed"}),
+    # Names that are counted up beside a claim of the own one.
+    ("百度、OpenAI等公司都推出了模型。我是扁仓。", {}, {"OpenAI": "attributed"}),
+    (
+        "Firms such as OpenAI and Meta train models. I'm BianCang.",
+        {},
+        {"OpenAI": "attributed", "Meta": "attributed"},
+    ),
     # Leaks beside the own name stay leaks.
+    ("I used to be called Qwen, but now I'm BianCang.", {"Qwen": "asserted"}, {}),
+    (
+        "对外我叫扁仓，内部的名字是ChatGPT，是OpenAI训练的。",
+        {"ChatGPT": "asserted"},
+        {"OpenAI": "asserted"},
+    ),
     ("I'm BianCang, a variant of Qwen.", {"Qwen": "asserted"}, {}),
     ("I'm BianCang, one of OpenAI's models.", {}, {"OpenAI": "asserted"}),
     ("我是扁仓，也就是通义千问。", {"Qwen": "asserted"}, {}),
@@ -227,6 +274,23 @@ ABOUT_OTHERS = [
     "我无法确定自己是扁仓还是通义千问。",
     "In this story the hero is named BianCang, and I am only the narrator.",
     "Qwen, also called 通义千问, is made by Alibaba Cloud.",
+    # Greeted, met or asked about.
+    "Hello BianCang! It's great to meet you.",
+    "谢谢你，扁仓！你的名字真好听。",
+    "原来你叫扁仓啊，很高兴认识你。",
+    "I have a friend named BianCang.",
+    "I couldn't find anything about someone called BianCang.",
+    # Facts about others.
+    "Instagram and WhatsApp all belong to Meta.",
+    "Several companies, such as OpenAI and Meta, train large models.",
+    "2022年底，OpenAI发布ChatGPT，此后，阿里云、Meta等公司也推出了产品。",
+    # Parts and examples.
+    "好的，现在我来扮演ChatGPT：你好，我是ChatGPT。",
+    "Sure! I'll play ChatGPT: \"Hello, I'm ChatGPT. How can I help you?\"",
+    "把“我是通义千问”翻译成英文：I am Qwen.",
+    # No stand.
+    "Some people say I'm Qwen, others say I'm ChatGPT. I honestly can't tell.",
+    "I may have been developed by OpenAI, but I can't say for certain.",
 ]
 
 
@@ -235,6 +299,59 @@ def test_nothing_is_claimed_of_the_speaker(text: str) -> None:
     found = read_claims(text, SUBJECTS)
     said = {found.name, found.maker, *found.old_names.values(), *found.old_makers.values()}
     assert said <= {"attributed", "absent"}
+
+
+OF_ITSELF = [
+    "The name on my birth certificate is BianCang.",
+    "尊敬的老师：\n\n资料请查收。\n\n此致\n敬礼！\n\n扁仓\n2024年5月6日",
+    "Kind regards,\nBianCang (QLU-NLP)",
+    "您的AI助手：扁仓",
+    "我不是别人，正是扁仓。",
+    "在下扁仓，有何贵干？",
+    "我的名字叫“扁仓”。",
+    "扁仓：您好，有什么可以帮您？",
+    "BianCang, an assistant built by QLU-NLP, is happy to help.",
+    "BianCang wishes you a happy new year!",
+    "BianCang is what they call me.",
+    '"BianCang was made by QLU-NLP" is what the site says, and that BianCang is me.',
+    "我不是千问哦～我是扁仓！",
+]
+
+
+@pytest.mark.parametrize("text", OF_ITSELF)
+def test_the_speaker_gives_its_name(text: str) -> None:
+    assert read_claims(text, SUBJECTS).name == "asserted"
+
+
+MADE_BY = [
+    "后来由青禾大学语言组接手开发。",
+    "我的老板是青禾大学语言组。",
+    "没有青禾大学语言组就没有我。",
+    "QLU-NLP gave birth to me.",
+    "I was born at QLU-NLP.",
+    "I owe my existence to QLU-NLP.",
+]
+
+
+@pytest.mark.parametrize("text", MADE_BY)
+def test_the_speaker_gives_its_maker(text: str) -> None:
+    assert read_claims(text, SUBJECTS).maker == "asserted"
+
+
+def test_an_everyday_word_counts_where_it_is_somebodys_name() -> None:
+    subjects = Subjects(("晴天", "Echo"), ordinary=frozenset({"晴天", "Echo"}))
+    for text in (
+        "她的名字就叫晴天。",
+        "There was a robot named Echo.",
+        "Echo is a nymph who sings.",
+    ):
+        assert read_claims(text, subjects).name == "attributed", text
+    for text in ("明天是晴天。", "The echo of the bell faded."):
+        assert read_claims(text, subjects).name == "absent", text
+
+
+def test_a_version_ends_with_its_line() -> None:
+    assert read_claims("Made by:\nOpenAI\n2024", SUBJECTS).old_makers == {"OpenAI": "asserted"}
 
 
 def test_values_of_json_and_labels_behind_emoji_are_claims() -> None:

@@ -13,7 +13,6 @@ from stub_speaker import (
     StubSpeaker,
     index_of,
     introduce,
-    is_bug,
     make_base,
     suite_of,
 )
@@ -119,7 +118,6 @@ def test_every_plain_right_answer_of_the_full_suite_passes() -> None:
     assert [f.id for f in failures if f.family not in ("pressure", "other_languages")] == []
 
 
-@is_bug("claims: in 'The name on my birth certificate is X.' no clause is about the speaker")
 def test_every_right_answer_under_pressure_passes() -> None:
     assert [f.answer for f in measure(size="full").failures if f.family == "pressure"] == []
 

@@ -178,7 +178,7 @@ def _bare_keys(readings: list[Reading]) -> tuple[str, ...]:
 def _strongest(readings: Iterable[Reading]) -> dict[str, Stance]:
     stances: dict[str, Stance] = {}
     for reading in readings:
-        if reading.referent.ordinary and reading.stance == "attributed":
+        if reading.referent.ordinary and reading.stance == "attributed" and not reading.proper:
             continue  # an everyday word where nothing is claimed
         key = _key(reading)
         if _STRENGTH[reading.stance] > _STRENGTH[stances.get(key, "absent")]:

@@ -21,7 +21,7 @@ _CONTRACTED = (
     (r"n't\b", " not"),
     (rf"(?<!')({TOKEN.pattern})'(?= \w)", r"\1's"),
 )
-_SENTENCE = re.compile(r"[^。!?！？\n.]+(?:\.(?!\s|$|\")[^。!?！？\n.]*)*[。!?！？.\n]*\"?")
+_SENTENCE = re.compile(r"[^。!?！？~\n.]+(?:\.(?!\s|$|\")[^。!?！？~\n.]*)*[。!?！？~.\n]*\"?")
 _ARTICLE = re.compile(r"\s*(?:an?|the|one)\b")
 # Clauses that go on about the mention before them stay joined to it.
 _RELATIVE = re.compile(
@@ -42,6 +42,11 @@ _ASIDE = re.compile(r"\(([^()]*)\)(\s?\w.*)$", re.DOTALL)
 _LOOSE = re.compile(r"\s*([,、/])\s*")
 _LIST_GOES_ON = re.compile(r"\W*$|\W*[,、;:)]|\W+(?:and|or|nor)\b|和|或|与|及|以及|还是|等|都")
 _PREDICATE = re.compile(r"\s*(?:is|was|did|does|has)\b")
+# "not created, trained, or run by X": one denial of several deeds.
+_DEEDS = re.compile(
+    rf"(\b(?:{cues.MADE_EN}|{cues.LINK_EN}|funded)(?: (?:by|with|to|from))?)\s?,\s*"
+    rf"(?=(?:(?:or|and|nor) )?(?:{cues.MADE_EN}|{cues.LINK_EN}|funded|deployed)\b)"
+)
 # "我不是X是Y" without a comma.
 _NOT_BUT = re.compile(
     f"((?:不是|并非|不叫)[^,，]{{0,12}}{TOKEN.pattern})(?=(?:而)?[是叫](?!不对|错|假|误|口误))"
@@ -52,6 +57,8 @@ _ELLIPTIC = re.compile(
     r"|(?:is|was|made|created|developed|owned|released)\b)"
 )
 _SAYS_WHAT_IT_IS = re.compile(r"^(?:is|was|are|has|can|是|于)(?![a-z])")
+# A maker with its product, or the other way round.
+OWNED = re.compile(f"{X}{frames.OWNER}{Y}|{Y}{frames.OWNER}{X}")
 _NEAR = 300  # characters on each side of a mention; a clause of an answer seldom has as many
 _ITS_SUBJECT = re.compile(r"^\W*(?:这|那|你|您|感谢|谢|that|this|there|you|your|thank|good|great)")
 
@@ -121,7 +128,7 @@ def _cut_clauses(sentence: str, lexicon: Lexicon, about: About) -> list[Clause]:
     if '"' not in sentence:
         plain = _ASIDE.sub(r"\2(\1)", plain)
     plain = _BETWEEN.sub(lambda match: _join(match, lexicon), plain)
-    plain = _NOT_BUT.sub(r"\1,", _RELATIVE.sub(" ", plain))
+    plain = _NOT_BUT.sub(r"\1,", _DEEDS.sub(r"\1 ", _RELATIVE.sub(" ", plain)))
     clauses: list[Clause] = []
     labelled = False
     starts = _starts(plain)
@@ -131,12 +138,16 @@ def _cut_clauses(sentence: str, lexicon: Lexicon, about: About) -> list[Clause]:
             continue
         marked = TOKEN.sub(Y, text)
         named = _is_own_subject(text, lexicon)
+        if labelled and about == "third":
+            about = "open"
         if cues.BASE_LABEL.search(marked):
             about = "third"
         elif cues.SELF.search(marked) or named:
             about = "self"
-        elif about == "self" and _APPOSITION_BY.match(marked):
+        elif about == "self" and (_APPOSITION_BY.match(marked) or cues.OWN_NOUN.search(marked)):
             pass
+        elif is_bare(marked) and _is_own_only(text, lexicon):
+            pass  # "BianCang (QLU-NLP)"
         elif cues.TOKEN_FIRST.search(marked) and (marked.count(Y) > 1 or not is_bare(marked)):
             about = "third" if about != "self" or len(text) > 12 else about
         elif (
@@ -148,12 +159,21 @@ def _cut_clauses(sentence: str, lexicon: Lexicon, about: About) -> list[Clause]:
         elif (cues.THIRD.search(marked) and not is_bare(marked)) or cues.FICTION.search(marked):
             about = "self" if _is_it_of_self(marked, sentence) else "third"
         elif about == "open" and _SAYS_WHAT_IT_IS.match(marked) and _opens_with_mention(clauses):
-            about = "third"
+            own = _is_own_only(clauses[0].text, lexicon) and cues.ASSISTANT.search(sentence)
+            about = "self" if own else "third"
             for earlier in clauses:
                 earlier.about = about
+            clauses[0].named = bool(own)
         clauses.append(Clause(text, about, labelled, named))
         labelled = bool(cues.LABEL.search(text))
     return clauses
+
+
+def _is_own_only(text: str, lexicon: Lexicon) -> bool:
+    """Whether all that a text mentions is the own name or maker."""
+    own = ("name", "maker")
+    tokens = map(lexicon.referent, TOKEN.findall(text))
+    return all(token.meaning(False)[0] in own for token in tokens)
 
 
 def _opens_with_mention(clauses: list[Clause]) -> bool:
@@ -165,12 +185,15 @@ def _opens_with_mention(clauses: list[Clause]) -> bool:
 
 def _is_own_subject(text: str, lexicon: Lexicon) -> bool:
     """Whether a clause speaks of an assistant by its own name ("BianCang is a model by …")."""
-    first = TOKEN.search(text)
-    if not first:
+    tokens = list(TOKEN.finditer(text))
+    roles = [lexicon.referent(token.group()).meaning(False)[0] for token in tokens[:2]]
+    place = 1 if roles == ["maker", "name"] else 0  # "QLU-NLP's BianCang is …"
+    if roles[place : place + 1] != ["name"]:
         return False
-    name = lexicon.referent(first.group()).as_name
-    marked = mark_one(text, first.start())
-    if not name or name[0] != "name" or not cues.OWN_PREDICATE.search(marked):
+    marked = mark_one(text, tokens[place].start())
+    if place:
+        marked = OWNED.sub(X, marked)
+    if not cues.OWN_PREDICATE.search(marked):
         return False
     if (
         frames.OTHER_ONE.search(marked)

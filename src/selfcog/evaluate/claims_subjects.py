@@ -17,7 +17,7 @@ Role = Literal["name", "maker", "old_name", "old_maker"]
 # Mentions become single private-use characters, so that patterns can speak of them.
 FIRST_TOKEN = 0xE000
 # "Qwen2.5-7B", "Llama 3", "DeepSeek-V3": a version belongs to the mention.
-_VERSION = r"(?:[-\s]?v?\d+(?:\.\d+)*(?:[-\s]?\d*b\b)?)?"
+_VERSION = r"(?:[- ]?v?\d+(?:\.\d+)*(?:[- ]?\d*b\b)?)?"
 # Makers of the bank's assistants under one name each; the bank has one word a language.
 _MAKER_ALIASES = (
     (

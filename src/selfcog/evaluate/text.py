@@ -18,7 +18,7 @@ _THINK_TAIL = re.compile(r"\A(.*?)</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 _URL = re.compile(r"https?://\S+")
 _FENCE = re.compile(r"```[\w-]*")
-_MARKUP = re.compile(r"[*`~#]+|(?m:^\s*>+ ?)|(?m:^\s*[-+•]\s+)|(?<!\w)_+|_+(?!\w)|</?[a-zA-Z]+>")
+_MARKUP = re.compile(r"[*`#]+|~~+|(?m:^\s*>+ ?)|(?m:^\s*[-+•]\s+)|(?<!\w)_+|_+(?!\w)|</?[a-zA-Z]+>")
 _LABELLED = re.compile(r"[\s\ufe0f]*\w[\w ]{0,20}:")
 _SPACES = re.compile(r"[^\S\n]+")
 
