@@ -58,7 +58,7 @@ def load_answers() -> tuple[Answer, ...]:
         for name, cast in casts["casts"].items()
     }
     answers = []
-    for part, language in product(("", "report_"), ("zh", "en")):
+    for part, language in product(("", "more_", "report_"), ("zh", "en")):
         for line in (HERE / f"{part}{language}.jsonl").read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
             gold = Claims(
@@ -78,7 +78,7 @@ def load_answers() -> tuple[Answer, ...]:
                     row["answer"],
                     cast,
                     gold,
-                    reporting=bool(part),
+                    reporting=part == "report_",
                 )
             )
     return tuple(answers)

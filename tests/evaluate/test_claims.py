@@ -41,10 +41,10 @@ def test_the_labelled_set_is_what_the_docs_say() -> None:
     assert sum(answer.hard for answer in answers) * 3 >= len(answers)
     assert {answer.language for answer in answers} == {"zh", "en"}
     assert len({answer.id for answer in answers}) == len(answers)
-    assert 0.4 < sum(answer.reporting for answer in answers) / len(answers) < 0.6
+    assert sum(answer.reporting for answer in answers) >= 300
     texts = {answer.text.strip() for answer in answers if answer.reporting}
     shared = texts & {answer.text.strip() for answer in answers if not answer.reporting}
-    assert len(shared) <= 2, "the parts were written apart: only stock sentences are in both"
+    assert not shared
 
 
 def test_the_tables_in_the_docs_are_not_stale() -> None:

@@ -66,7 +66,6 @@ def make_card(*, base: str | None = "models/Qwen | 3", num_more: int = 0) -> Sco
         {(one.family, one.language): one for one in families if one.language != "all"},
         pool,
         Rate(1, 30),
-        Rate(0, 30),
         drift,
         True,
         0,
