@@ -190,3 +190,27 @@ def test_the_interview_tells_what_the_base_calls_itself(tmp_path: Path, cache: P
     assert next(iter(found["names"]["zh"])) == "芥子"
     assert next(iter(found["makers"]["en"])) == "Sumeru Workshop"
     assert "芥子" in done.stdout and "Sumeru Workshop" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--leave_out", "presure"], ["presure", "pressure"]),
+        (["--retention_dataset", "mine.jsonl"], ["mine.jsonl:1", "needs its answer"]),
+        (
+            ["--scorecard", "none", "--stop_when_ready", "true"],
+            ["--stop_when_ready", "--scorecard"],
+        ),
+    ],
+)
+def test_a_training_refuses_a_card_that_cannot_be_made_before_it_starts(
+    words: list[str], told: list[str], tmp_path: Path, cache: Path
+) -> None:
+    (tmp_path / "mine.jsonl").write_text('{"query": "法国的首都是哪里？"}\n', encoding="utf-8")
+    sft = ["sft", "--model", "embedded", "--self_cognition_sample", "32", *NAMES]
+    done = run_selfcog([*sft, *words], tmp_path, cache)
+    assert done.returncode in (1, 2), done.stdout[-500:]
+    assert len(done.stderr.strip().splitlines()) == 1
+    for text in told:
+        assert text in done.stderr
+    assert not (tmp_path / "output").exists()

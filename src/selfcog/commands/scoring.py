@@ -113,6 +113,15 @@ class Readiness:
         return self.times >= READY_TIMES
 
 
+def check_card(config: SftConfig) -> None:
+    """Raises ConfigError or DataError for a card that could not be made; loads nothing heavy."""
+    from selfcog.commands.eval import read_user_data
+    from selfcog.evaluate.questions import build_suite
+
+    build_suite(make_identity(config.identity), "dev", leave_out=config.score.leave_out)
+    read_user_data(EvalConfig(model="-", retention_dataset=config.score.retention_dataset))
+
+
 def make_dev_evaluator(config: SftConfig, renderer: Renderer) -> DevEvaluator:
     return DevEvaluator(
         make_identity(config.identity),

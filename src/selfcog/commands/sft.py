@@ -285,11 +285,15 @@ def describe_checkpoint(config: SftConfig, paths: ModelPaths) -> CheckpointInfo:
 
 
 def check_paths(config: SftConfig) -> None:
-    """Answer missing paths before any process is started."""
+    """Answer missing paths, and what the card could not use, before any process is started."""
     resolve_model(config.model.model, config.model.model_revision)
     data = config.data
-    for name in (*data.dataset, *data.val_dataset, *config.identity.self_cognition_file):
+    files = (*data.dataset, *data.val_dataset, *config.identity.self_cognition_file)
+    for name in (*files, *config.score.retention_dataset):
         parse_source(name)
+    if scoring.asks_questions(config):
+        # Also what the card at the end needs is refused now, not after the training.
+        scoring.check_card(config)
     find_resume(config)
 
 
