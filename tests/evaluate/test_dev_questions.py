@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from selfcog.commands.scoring import Readiness
-from selfcog.commands.speak import load_pair, locate_tuned
+from selfcog.commands.speak import load_pair
+from selfcog.commands.talk import locate_model
 from selfcog.config.load import make_config
 from selfcog.evaluate.measure import Examiner, thinking_questions
 from selfcog.evaluate.overlap import find_overlaps
 from selfcog.evaluate.questions import build_suite
+from selfcog.evaluate.speakers import fingerprint
 from selfcog.identity import Identity
 from selfcog.identity.bank import load_bank
 from selfcog.types import Message
@@ -65,7 +67,7 @@ def thinking_model(tiny_model_dir: Path, shared_dir: Path, tmp_path: Path) -> Pa
 
 def test_a_thinking_model_is_asked_in_both_modes(thinking_model: Path) -> None:
     config = make_config("eval", {"model": str(thinking_model), "use_cache": False})
-    pair = load_pair(config, locate_tuned(config), None)
+    pair = load_pair(config, locate_model(config), None)
     assert set(pair.thinking) == {"on", "off"}
     turn = [Message("user", "Who are you?")]
     prompts = {mode: one.renderer.prompt_ids(turn) for mode, one in pair.thinking.items()}
@@ -79,7 +81,7 @@ def test_a_thinking_model_is_asked_in_both_modes(thinking_model: Path) -> None:
 
 def test_a_model_without_the_switch_is_not(tiny_model_dir: Path) -> None:
     config = make_config("eval", {"model": str(tiny_model_dir), "use_cache": False})
-    assert load_pair(config, locate_tuned(config), None).thinking == {}
+    assert load_pair(config, locate_model(config), None).thinking == {}
 
 
 def test_the_overlap_guard_sees_through_case_space_and_a_few_letters() -> None:
@@ -91,3 +93,18 @@ def test_the_overlap_guard_sees_through_case_space_and_a_few_letters() -> None:
     for text in (one.text, one.text.upper().replace(" ", "  "), f"{one.text} ok"):
         assert one.id in [found.question.id for found in find_overlaps(suite.questions, [text])]
     assert find_overlaps(suite.questions, ["How do I boil rice for four people?"]) == []
+
+
+def test_models_that_differ_only_in_the_middle_of_a_large_file_are_told_apart(
+    tmp_path: Path,
+) -> None:
+    folders = []
+    for name, middle in (("base", b"a"), ("merged", b"b")):
+        folder = tmp_path / name
+        folder.mkdir()
+        edge = b"0" * (1 << 20)
+        (folder / "model.safetensors").write_bytes(edge + middle * (1 << 20) + edge)
+        folders.append(folder)
+    base, merged = map(fingerprint, folders)
+    assert base != merged
+    assert base == fingerprint(folders[0])

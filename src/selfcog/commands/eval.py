@@ -6,7 +6,6 @@ scorecard.json, scorecard.html (self-contained) and scorecard.md (for a model ca
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,9 +18,9 @@ from selfcog.commands.speak import (
     LocalPair,
     load_pair,
     locate_base,
-    locate_tuned,
     remote_speaker,
 )
+from selfcog.commands.talk import locate_model
 from selfcog.config.load import parse_command
 from selfcog.config.schema import EvalConfig
 from selfcog.console import make_console
@@ -60,7 +59,7 @@ class UserData:
 def run(config: EvalConfig) -> EvalResult:
     """Measure, show and write. Raises SelfcogError."""
     console = make_console()
-    paths = None if config.base_url else locate_tuned(config)
+    paths = None if config.base_url else locate_model(config)
     base_paths = locate_base(config, paths) if paths else None
     identity = identity_of(config, paths)
     data = read_user_data(config)
@@ -237,17 +236,6 @@ def write_card(card: Scorecard, folder: Path, asked: Interview | None) -> None:
     write_text_atomic(folder / "scorecard.md", to_markdown(card))
     if asked is not None:
         write_json_atomic(folder / "interview.json", asked.to_json())
-
-
-def read_card(folder: Path) -> Scorecard:
-    """The card in a folder. Raises ConfigError where there is none that can be read."""
-    from selfcog.evaluate.scorecard import Scorecard
-
-    path = folder / "scorecard.json"
-    try:
-        return Scorecard.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path} cannot be read ({error}); make it with selfcog eval") from None
 
 
 def show(card: Scorecard, folder: Path) -> None:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from selfcog.commands.talk import Talker, load_talker
 from selfcog.config.schema import EvalConfig, InferConfig, InterviewConfig
-from selfcog.errors import ConfigError, ModelError
+from selfcog.errors import ModelError
 from selfcog.model.locate import ModelPaths, fetch_model, resolve_model
 
 if TYPE_CHECKING:
     from selfcog.evaluate.remote import RemoteSpeaker
-    from selfcog.evaluate.speakers import LocalSpeaker
+    from selfcog.evaluate.speakers import AnswerCache, LocalSpeaker
 
 
 @dataclass(slots=True)
@@ -35,14 +35,6 @@ def remote_speaker(config: EvalConfig | InterviewConfig, system: str | None) -> 
     assert config.base_url and config.served_model
     key = os.environ.get(config.api_key_env)
     return RemoteSpeaker(config.base_url, config.served_model, key, system)
-
-
-def locate_tuned(config: EvalConfig) -> ModelPaths:
-    """The model that is measured; nothing is loaded. Raises ConfigError or ModelError."""
-    if config.ckpt_dir and config.adapters:
-        raise ConfigError("--ckpt_dir and --adapters both name an adapter; give one of them")
-    folder = config.ckpt_dir or config.adapters
-    return resolve_model(config.model, config.model_revision, ckpt_dir=folder)
 
 
 def locate_base(config: EvalConfig, tuned: ModelPaths) -> ModelPaths | None:
@@ -71,22 +63,19 @@ def load_pair(config: EvalConfig, paths: ModelPaths, base: ModelPaths | None) ->
 
     paths = fetch_model(paths)
     talker = _load(config, paths)
-    caches = _caches(config, paths, base)
-    tuned = LocalSpeaker(
-        talker.model, talker.renderer, _label(paths), "tuned", config.max_batch_size, caches[0]
-    )
+    size = config.max_batch_size
+    cache = _cache(config, talker.model, paths.path, paths.adapter)
+    tuned = LocalSpeaker(talker.model, talker.renderer, _label(paths), "tuned", size, cache)
     notes = list(talker.notices)
     other: LocalSpeaker | None = None
     if paths.adapter is not None:
-        other = LocalSpeaker(
-            talker.model, talker.renderer, paths.label, "base", config.max_batch_size, caches[1]
-        )
+        cache = _cache(config, talker.model, paths.path)
+        other = LocalSpeaker(talker.model, talker.renderer, paths.label, "base", size, cache)
     elif base is not None:
         base = fetch_model(base)
         beside = _load(config, base, system=talker.renderer.system)
-        other = LocalSpeaker(
-            beside.model, beside.renderer, base.label, "tuned", config.max_batch_size, caches[1]
-        )
+        cache = _cache(config, beside.model, base.path)
+        other = LocalSpeaker(beside.model, beside.renderer, base.label, "tuned", size, cache)
     else:
         notes.append("no base to compare with: give --base_model for the other column")
     return LocalPair(
@@ -132,19 +121,14 @@ def _load(config: EvalConfig, paths: ModelPaths, system: str | None = None) -> T
     return load_talker(InferConfig(**values), paths)
 
 
-def _caches(config: EvalConfig, paths: ModelPaths, base: ModelPaths | None) -> tuple[Any, Any]:
-    """One cache a model; the same base has the same cache, whatever was tuned on it."""
+def _cache(config: EvalConfig, model: Any, *folders: Path | None) -> AnswerCache:
+    """The answers of these weights in this number format on this kind of device."""
     from selfcog.evaluate.speakers import AnswerCache, cache_folder, fingerprint
 
     if not config.use_cache:
-        return AnswerCache(), AnswerCache()
-    folder = cache_folder() / "answers"
-
-    def cache(*folders: Path | None) -> AnswerCache:
-        return AnswerCache(folder / f"{fingerprint(*folders)}-{config.torch_dtype}.jsonl")
-
-    of_base = cache(paths.path if base is None else base.path)
-    return (cache(paths.path, paths.adapter) if paths.adapter else cache(paths.path)), of_base
+        return AnswerCache()
+    how = f"{str(model.dtype).removeprefix('torch.')}-{model.device.type}"
+    return AnswerCache(cache_folder() / "answers" / f"{fingerprint(*folders)}-{how}.jsonl")
 
 
 def _label(paths: ModelPaths) -> str:

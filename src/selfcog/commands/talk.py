@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from selfcog.config.schema import InferConfig
+from selfcog.config.schema import EvalConfig, InferConfig
 from selfcog.errors import ConfigError
 from selfcog.model.locate import ModelPaths, fetch_model, resolve_model
 from selfcog.types import Completion, Message
@@ -24,12 +24,17 @@ if TYPE_CHECKING:
 Side = Literal["base", "tuned"]
 
 
-def locate(config: InferConfig) -> ModelPaths:
-    """Which model is meant; nothing is loaded. Raises ConfigError or ModelError."""
+def locate_model(config: InferConfig | EvalConfig) -> ModelPaths:
+    """The model, or checkpoint, or base and adapter that the settings name."""
     if config.ckpt_dir and config.adapters:
         raise ConfigError("--ckpt_dir and --adapters both name an adapter; give one of them")
     folder = config.ckpt_dir or config.adapters
-    paths = resolve_model(config.model, config.model_revision, ckpt_dir=folder)
+    return resolve_model(config.model, config.model_revision, ckpt_dir=folder)
+
+
+def locate(config: InferConfig) -> ModelPaths:
+    """Which model is meant; nothing is loaded. Raises ConfigError or ModelError."""
+    paths = locate_model(config)
     if config.compare and paths.adapter is None:
         raise ConfigError(
             f"--compare switches an adapter off and on, and {paths.path} has none; "

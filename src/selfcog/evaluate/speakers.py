@@ -160,8 +160,9 @@ class LocalSpeaker:
 def fingerprint(*folders: Path | None) -> str:
     """A hash of the weights, tokenizer and template of the folders together.
 
-    Files up to 2 MiB are read whole; of larger ones the size and 1 MiB at either end, which holds
-    the safetensors header: enough to tell models apart, and quick for a hundred gigabytes.
+    Files up to 2 MiB are read whole. Of larger ones, quick for a hundred gigabytes: 1 MiB at either
+    end (the safetensors header among it), the size, and where the file lies since when. The last
+    two because a merge may change the middle only; a copy is asked anew, never taken for another.
     """
     digest = hashlib.sha256()
     for folder in folders:
@@ -176,6 +177,7 @@ def fingerprint(*folders: Path | None) -> str:
                 if size <= 2 * _FINGERPRINT_BYTES:
                     digest.update(handle.read())
                 else:
+                    digest.update(f"{path.resolve()}:{path.stat().st_mtime_ns}:".encode())
                     digest.update(handle.read(_FINGERPRINT_BYTES))
                     handle.seek(-_FINGERPRINT_BYTES, os.SEEK_END)
                     digest.update(handle.read())
