@@ -65,10 +65,9 @@ def run(config: EvalConfig) -> EvalResult:
     data = read_user_data(config)
     folder = result_folder(config, paths)
 
-    from selfcog.evaluate.questions import build_suite, read_user_questions
+    from selfcog.evaluate.questions import build_suite, check_families, read_user_questions
 
-    # Unknown families are refused here, before anything is loaded.
-    build_suite(identity, config.suite, languages=config.languages, leave_out=config.leave_out)
+    check_families(config.leave_out)  # before anything is loaded
     from selfcog.evaluate.measure import Examiner
     from selfcog.evaluate.speakers import Decoding
 

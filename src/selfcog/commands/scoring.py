@@ -116,9 +116,10 @@ class Readiness:
 def check_card(config: SftConfig) -> None:
     """Raises ConfigError or DataError for a card that could not be made; loads nothing heavy."""
     from selfcog.commands.eval import read_user_data
-    from selfcog.evaluate.questions import build_suite
+    from selfcog.evaluate.questions import check_families
 
-    build_suite(make_identity(config.identity), "dev", leave_out=config.score.leave_out)
+    make_identity(config.identity)
+    check_families(config.score.leave_out)
     read_user_data(EvalConfig(model="-", retention_dataset=config.score.retention_dataset))
 
 

@@ -134,11 +134,7 @@ def build_suite(
     the sealed suites. The seed decides which of the bank's wordings are taken. Raises ConfigError
     for an unknown family in ``leave_out``.
     """
-    unknown = sorted(set(leave_out) - set(FAMILIES))
-    if unknown:
-        raise ConfigError(
-            f"no question family is called {unknown[0]}; known: {', '.join(FAMILIES)}"
-        )
+    check_families(leave_out)
     rows = [row for language in languages for row in _bank_rows(language, size, seed)]
     if size != "dev":
         rows += [row for row in _suite_rows(tuple(languages)) if size == "full" or row["quick"]]
@@ -155,12 +151,13 @@ def build_suite(
     )
 
 
-def sealed_texts(languages: Sequence[str]) -> list[str]:
-    """Every user turn that a full suite may ask, slots open: what training must not contain."""
-    texts = [turn[1] for row in _suite_rows(tuple(languages)) for turn in row["messages"][-1:]]
-    for language in languages:
-        texts += [question.text for question in load_bank(language).questions(split="test")]
-    return texts
+def check_families(names: Sequence[str]) -> None:
+    """Raises ConfigError for a name that is no family."""
+    unknown = sorted(set(names) - set(FAMILIES))
+    if unknown:
+        raise ConfigError(
+            f"no question family is called {unknown[0]}; known: {', '.join(FAMILIES)}"
+        )
 
 
 def _bank_rows(language: str, size: Size, seed: int) -> list[dict[str, Any]]:
