@@ -9,9 +9,15 @@ import torch
 import transformers
 from tiny_training import make_rows
 
-from selfcog.train.attention import SEGMENTS, attention_arguments, candidate_modes
+from selfcog.train.attention import (
+    SEGMENTS,
+    attention_arguments,
+    candidate_modes,
+    segment_attention,
+)
 from selfcog.train.batches import collate_packed
 from selfcog.train.forward import Forward, prepare
+from selfcog.train.memory import choose_compute_dtype
 from selfcog.types import TokenizedExample
 
 SMALL: dict[str, Any] = {
@@ -165,3 +171,40 @@ def test_flash_attention_gets_the_edges_of_the_conversations() -> None:
     assert arguments["cu_seq_lens_q"].dtype == torch.int32
     assert arguments["max_length_k"] == max(lengths)
     assert arguments["attention_mask"] is None
+
+
+def test_in_bfloat16_attention_is_computed_in_float32_on_a_cpu() -> None:
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(1, heads, 9, 8).bfloat16() for heads in (4, 2, 2))
+    wanted, _ = segment_attention(
+        torch.nn.Module(), query.float(), key.float(), value.float(), None, segment_lengths=(5, 4)
+    )
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found, _ = segment_attention(
+            torch.nn.Module(), query, key, value, None, segment_lengths=(5, 4)
+        )
+    assert found.dtype == torch.bfloat16
+    assert torch.equal(found, wanted.bfloat16())
+
+
+@pytest.mark.parametrize(
+    ("own", "device", "setting", "has_bfloat16", "wanted"),
+    [
+        (torch.float32, "cpu", "auto", True, torch.bfloat16),
+        (torch.float32, "cpu", "auto", False, torch.float32),
+        (torch.float32, "cpu", "float32", True, torch.float32),
+        (torch.float32, "cuda", "auto", True, torch.float32),
+        (torch.float16, "cpu", "auto", True, torch.float16),
+    ],
+)
+def test_matrix_products_are_in_bfloat16_where_a_cpu_has_it_and_nobody_asked_otherwise(
+    own: torch.dtype,
+    device: str,
+    setting: str,
+    has_bfloat16: bool,
+    wanted: torch.dtype,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_bfloat16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    assert choose_compute_dtype(own, torch.device(device), setting) == wanted

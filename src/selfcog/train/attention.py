@@ -11,6 +11,7 @@ padded     no packing: one conversation a row
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any, Literal
 
 import torch
@@ -51,22 +52,26 @@ def segment_attention(
     for name in ("softcap", "s_aux", "position_bias"):
         if kwargs.get(name) is not None:
             raise ValueError(f"attention with {name} cannot be computed by segment")
-    lengths = list(segment_lengths)
-    parts = [
-        nn.functional.scaled_dot_product_attention(
-            query_part,
-            key_part,
-            value_part,
-            dropout_p=dropout,
-            is_causal=True,
-            scale=scaling,
-            enable_gqa=query.shape[1] != key.shape[1],
-        )
-        for query_part, key_part, value_part in zip(
-            query.split(lengths, 2), key.split(lengths, 2), value.split(lengths, 2), strict=True
-        )
-    ]
-    return torch.cat(parts, dim=2).transpose(1, 2).contiguous(), None
+    on_cpu = query.device.type == "cpu"
+    # In bfloat16 the backward pass of torch 2.13's CPU kernel takes five times as long as in
+    # float32 (measured at 48 tokens a conversation, head size 32).
+    with torch.autocast("cpu", enabled=False) if on_cpu else nullcontext():
+        inputs = [part.float() if on_cpu else part for part in (query, key, value)]
+        parts = [
+            nn.functional.scaled_dot_product_attention(
+                query_part,
+                key_part,
+                value_part,
+                dropout_p=dropout,
+                is_causal=True,
+                scale=scaling,
+                enable_gqa=query.shape[1] != key.shape[1],
+            )
+            for query_part, key_part, value_part in zip(
+                *(part.split(list(segment_lengths), 2) for part in inputs), strict=True
+            )
+        ]
+    return torch.cat(parts, dim=2).to(query.dtype).transpose(1, 2).contiguous(), None
 
 
 def use_segments(base: Any) -> bool:

@@ -45,6 +45,18 @@ def plan_memory(
     return MemoryPlan(token_budget or affordable(checkpointing), checkpointing)
 
 
+def choose_compute_dtype(own: torch.dtype, device: torch.device, setting: str) -> torch.dtype:
+    """What matrix products are computed in: the model's own dtype, but for float32 on a CPU.
+
+    There they are computed in bfloat16 where the processor has instructions for it and ``setting``
+    (--torch_dtype) is "auto"; weights, sums, softmax and the loss stay float32.
+    """
+    if own != torch.float32 or device.type != "cpu" or setting != "auto":
+        return own
+    has_bfloat16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if has_bfloat16 else own
+
+
 def activation_bytes(base: Any, checkpointing: bool) -> int:
     """A rough count of the bytes that one token's activations take until the backward pass.
 
