@@ -41,7 +41,8 @@ class StartEvent(Event):
 
 @dataclass(frozen=True, slots=True)
 class StepEvent(Event):
-    """One optimiser step. ``loss`` is nats per supervised token over all ranks."""
+    """One optimiser step. ``loss`` is nats per supervised token (weighted where rows have weights)
+    over all ranks, without replay rows; ``num_tokens`` counts these too."""
 
     step: int
     num_steps: int
@@ -56,6 +57,19 @@ class StepEvent(Event):
     """Real tokens / processed positions, 1.0 = no padding."""
     token_accuracy: float | None = None
     """Share of the supervised tokens that were the likeliest token before the update."""
+    replay_loss: float | None = None
+    """On the replay rows, nats per supervised token: KL to the teacher, or cross-entropy."""
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherEvent(Event):
+    """The teacher's distribution was recorded at ``num_places`` places of ``num_rows`` rows."""
+
+    num_rows: int
+    num_places: int
+    top_k: int
+    num_bytes: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,8 @@ class TokenizedExample:
     """One rendered conversation.
 
     ``input_ids`` and ``labels`` have the same length; a label is either −100 or equal to the
-    input id at the same position (the shift by one happens in the loss).
+    input id at the same position (the shift by one happens in the loss). ``weight`` is how much
+    each of its tokens counts in the loss, beside the 1 of an ordinary token.
     """
 
     input_ids: list[int]
@@ -71,6 +72,7 @@ class TokenizedExample:
     kind: str = "domain"
     source: str = ""
     line: int = 0
+    weight: float = 1.0
 
     @property
     def num_tokens(self) -> int:

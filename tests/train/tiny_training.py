@@ -3,8 +3,10 @@
     python tiny_training.py MODEL_DIR RUN_DIR '{"train": {…}, "output": {…}, "adapter": {…}}'
 
 prints one JSON line per event. ``"gradient": PATH`` in the JSON saves the first step's gradient
-and trains nothing; ``"resume": PATH`` goes on from a checkpoint; ``"slow": S`` sleeps S seconds
-after every step; ``"fails": R`` lets rank R end with exit code 3 in the second step.
+and trains nothing, save with ``"goes_on": true``; ``"resume": PATH`` goes on from a checkpoint;
+``"slow": S`` sleeps S seconds after every step; ``"fails": R`` lets rank R end with exit code 3 in
+the second step; ``"replay": N`` gives N replay rows (the saved gradient is then that of a model
+that was moved away from what was recorded).
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ import os
 import random
 import sys
 import time
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ from selfcog.config.schema import (
     ModelSection,
     OutputSection,
     SftConfig,
+    TeacherSection,
     TrainSection,
 )
 from selfcog.events import Event, EventLog
@@ -32,7 +36,6 @@ from selfcog.model.adapter import add_adapter
 from selfcog.model.load import load_model, load_tokenizer
 from selfcog.runs import CheckpointInfo, RunDir
 from selfcog.train import optim
-from selfcog.train.batches import share_of_rank
 from selfcog.train.loop import Training, TrainResult, train
 from selfcog.train.setup import TrainingParts, prepare_training
 from selfcog.types import IGNORE_INDEX, TokenizedExample
@@ -55,14 +58,20 @@ def make_rows(
     return rows
 
 
+def make_replay(count: int = 7) -> list[TokenizedExample]:
+    """Rows that no training row is like."""
+    return [replace(row, kind="replay") for row in make_rows(count, seed=5)]
+
+
 def make_config(**sections: dict[str, Any]) -> SftConfig:
     """Rank 4, 8 examples a step, constant rate 1e-3, evaluated and saved at the end only."""
     fixed = {"lr_scheduler_type": "constant", "learning_rate": 1e-3, "warmup_ratio": 0.0}
     return SftConfig(
-        model=ModelSection(model="tiny"),
+        model=ModelSection(model="tiny", torch_dtype="float32"),
         adapter=AdapterSection(**{"lora_rank": 4, **sections.get("adapter", {})}),
         train=TrainSection(**{"global_batch_size": 8, **fixed, **sections.get("train", {})}),
         output=OutputSection(**{"eval_steps": 1000, **sections.get("output", {})}),
+        teacher=TeacherSection(**sections.get("teacher", {})),
     )
 
 
@@ -106,7 +115,14 @@ def run_training(
     )
 
 
-def prepare(model_dir: Path, run_dir: Path, config: SftConfig, rows: Any) -> TrainingParts:
+def prepare(
+    model_dir: Path,
+    run_dir: Path,
+    config: SftConfig,
+    rows: Any,
+    replay_rows: Sequence[TokenizedExample] = (),
+    resume_from: Path | None = None,
+) -> TrainingParts:
     run_dir.mkdir(parents=True, exist_ok=True)
     return prepare_training(
         make_model(model_dir, config),
@@ -116,15 +132,34 @@ def prepare(model_dir: Path, run_dir: Path, config: SftConfig, rows: Any) -> Tra
         RunDir(run_dir),
         CheckpointInfo(str(model_dir), "lora"),
         EventLog(),
-        None,
+        resume_from,
+        replay_rows,
     )
 
 
-def first_gradient(
-    model_dir: Path, run_dir: Path, config: SftConfig, rows: list[TokenizedExample]
-) -> tuple[torch.Tensor, float]:
-    """Gradient (before clipping) and loss of the first step, added up over the ranks."""
-    parts = prepare(model_dir, run_dir, config, rows)
+@dataclass(frozen=True, slots=True)
+class FirstStep:
+    """Gradient before clipping, added up over the ranks, and what the two losses are."""
+
+    gradient: torch.Tensor
+    loss: float
+    replay_loss: float | None = None
+
+
+def first_step(
+    model_dir: Path,
+    run_dir: Path,
+    config: SftConfig,
+    rows: list[TokenizedExample],
+    replay_rows: Sequence[TokenizedExample] = (),
+    *,
+    texts: bool = True,
+) -> FirstStep:
+    """The first step of a training; with replay rows of a model that ``move`` has changed.
+
+    Without ``texts`` the gradient is that of the replay rows alone.
+    """
+    parts = prepare(model_dir, run_dir, config, rows, replay_rows)
     training = Training(
         parts.plan,
         parts.schedule,
@@ -138,27 +173,46 @@ def first_gradient(
         rows,
         [],
         [],
+        replay=parts.replay,
     )
-    step = [rows[index] for index in parts.plan.examples(0)]
-    supervised = sum(row.num_supervised for row in step)
+    if parts.replay is not None:
+        move(parts.weights)
     parts.forward.model.train()
-    share = share_of_rank(step, parts.world.rank, parts.world.size)
-    training.add_up_gradient(share, 1 / supervised)
+    step = training.parts_of(0)
+    training.add_up_gradient(step if texts else step[1:], 1.0)
     parts.world.add_up(parts.weights.buffer)
-    loss = float(parts.weights.side_numbers[optim.LOSS]) / supervised
+    side = parts.weights.side_numbers
+    loss, *replayed = [float(side[part.total]) / part.normaliser for part in step]
     gradient = parts.weights.gradient.clone()
     parts.put_model_back()
-    return gradient, loss
+    return FirstStep(gradient, loss, replayed[0] if replayed else None)
+
+
+def move(weights: optim.TrainableWeights, size: float = 0.2) -> None:
+    """Change all trained weights a little, the same every time."""
+    generator = torch.Generator().manual_seed(3)
+    for parameter in weights.named.values():
+        parameter.data += size * torch.randn(parameter.shape, generator=generator)
+
+
+def first_gradient(
+    model_dir: Path, run_dir: Path, config: SftConfig, rows: list[TokenizedExample]
+) -> tuple[torch.Tensor, float]:
+    """Gradient (before clipping) and loss of the first step, added up over the ranks."""
+    found = first_step(model_dir, run_dir, config, rows)
+    return found.gradient, found.loss
 
 
 def main() -> None:
     model_dir, run_dir = Path(sys.argv[1]), Path(sys.argv[2])
     settings = json.loads(sys.argv[3])
     config = make_config(**{k: v for k, v in settings.items() if isinstance(v, dict)})
+    replay_rows = make_replay(settings.get("replay", 0))
     if "gradient" in settings:
-        gradient, _ = first_gradient(model_dir, run_dir, config, make_rows())
-        torch.save(gradient, settings["gradient"])
-        return
+        found = first_step(model_dir, run_dir, config, make_rows(), replay_rows)
+        torch.save(found.gradient, settings["gradient"])
+        if not settings.get("goes_on"):
+            return
 
     def show(event: Event) -> None:
         print(json.dumps({"event": event.kind, **asdict(event)}), flush=True)
@@ -187,6 +241,7 @@ def main() -> None:
         info=CheckpointInfo(str(model_dir), "lora"),
         log=EventLog(RunDir(run_dir).events_path, [show]),
         resume_from=Path(resume) if resume else None,
+        replay_rows=replay_rows,
     )
 
 

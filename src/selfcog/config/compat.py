@@ -21,6 +21,8 @@ from selfcog.errors import ConfigError
 IDENTITY_SET = re.compile(r"(?:(?:ms|hf)::)?(?:[\w.-]+/)?self-cognition(?::[\w/]+)?(?:#(\d+))?")
 # Rows of that set; taken when no #N is given.
 IDENTITY_SET_SIZE = 108
+# A command that takes all flags of another one, theirs included.
+TAKES_ALL_OF = {"sweep": "sft"}
 
 
 @dataclass(slots=True)
@@ -33,6 +35,7 @@ class Translation:
 
 def rows_for(verb: str) -> dict[str, Alias]:
     """ms-swift's flag → its row, for one command."""
+    verb = TAKES_ALL_OF.get(verb, verb)
     return {row.old: row for row in ROWS if verb in row.verbs}
 
 
@@ -52,6 +55,7 @@ def translate(verb: str, assignments: list[Assignment]) -> Translation:
 
     Raises ConfigError for a value that cannot be honoured (``--sft_type longlora``).
     """
+    verb = TAKES_ALL_OF.get(verb, verb)
     rows = rows_for(verb)
     result = Translation()
     without_effect: list[str] = []

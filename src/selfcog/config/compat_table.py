@@ -283,6 +283,7 @@ OUTPUT = [
         ("true", "1"),
         "weights are always safetensors; leave it out",
     ),
+    Alias("ckpt_dir", "adapters", SFT),
     *_only(SFT, ("resume_only_model",), OFF, "use --adapters to start from an adapter's weights"),
     *_no_effect(
         SFT,

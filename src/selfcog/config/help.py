@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from selfcog.config.base import Config
-from selfcog.config.compat import rows_for
+from selfcog.config.compat import TAKES_ALL_OF, rows_for
 from selfcog.config.leaf import Leaf, leaves_of
 from selfcog.config.schema import COMMANDS
 
@@ -39,6 +39,10 @@ USAGES = {
         "selfcog eval --base_url http://127.0.0.1:8000/v1 --served_model NAME --model_name … …",
     ),
     "interview": ("selfcog interview PATH", "selfcog interview embedded"),
+    "sweep": (
+        "selfcog sweep run.yaml --sweep_identity_share 0.1 0.3 0.5 --sweep_seeds 1 2 3",
+        "selfcog sweep run.yaml --sweep_max_steps 60 120 --ray_address auto",
+    ),
     "export": (
         "selfcog export --ckpt_dir output/…/checkpoint-282 --merge_lora true",
         "selfcog merge-lora --ckpt_dir output/…/checkpoint-282",
@@ -185,12 +189,18 @@ def write_docs() -> str:
     for verb, config in COMMANDS.items():
         lines += ["", f"## selfcog {verb}", "", _about(config)]
         theirs = spellings(verb)
-        for group in groups_of(config):
+        groups = groups_of(config)
+        whole = TAKES_ALL_OF.get(verb)
+        if whole is not None:
+            # Said once: the tables of the other command would stand here again, word for word.
+            lines += ["", f"All settings of `selfcog {whole}`, and these:"]
+            groups = [one for one in groups if one.title not in COMMANDS[whole].model_fields]
+        for group in groups:
             lines += ["", f"### {verb}: {group.title}", ""]
             lines += [group.about, ""] if group.about else []
             lines += ["| flag | value | default | meaning | ms-swift |", "|---|---|---|---|---|"]
             lines += [_docs_row(leaf, theirs.get(leaf.name, [])) for leaf in group.leaves]
-        lines += _docs_of_rows(verb)
+        lines += [] if whole is not None else _docs_of_rows(verb)
     return "\n".join(lines) + "\n"
 
 

@@ -223,7 +223,8 @@ def _explain_invalid(
 
 def _check(config: Config) -> list[str]:
     """What a whole command needs beyond valid fields; returns notices."""
-    if isinstance(config, SftConfig):
+    # Not for a sweep: its trials are checked one by one, with the swept values in them.
+    if type(config) is SftConfig:
         identity = config.identity
         wants_identity = identity.self_cognition_sample > 0 or bool(identity.self_cognition_file)
         if not (wants_identity or config.data.dataset):

@@ -12,6 +12,8 @@ from pydantic import Field, model_validator
 
 from selfcog.config.base import Config, Count, DType, Seed
 from selfcog.config.schema_eval import EvalConfig, InterviewConfig
+from selfcog.config.schema_output import OutputSection, ScoreSection
+from selfcog.config.schema_sweep import SweepSection
 from selfcog.config.schema_use import DemoConfig, ExportConfig, InferConfig
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "OutputSection",
     "ScoreSection",
     "SftConfig",
+    "TeacherSection",
     "TrainSection",
 ]
 
@@ -152,7 +155,7 @@ class DataSection(Config):
     """What happens to a longer one: left out, or cut at its left or right end."""
 
     check_dataset_strategy: Literal["none", "discard", "warning", "error"] = "warning"
-    """What happens to unusable rows: error stops, warning lists them, discard counts them."""
+    """Unusable rows: error stops, warning lists them, discard counts them; none trains them."""
 
     enable_thinking: bool | None = None
     """Mode of a thinking model; not given: what its template does by default."""
@@ -190,6 +193,46 @@ class AdapterSection(Config):
 
     adapters: str | None = None
     """An adapter folder to go on from; rank and layers are then its own."""
+
+
+class TeacherSection(Config):
+    """What the model as it is now contributes, so that it keeps what it knows."""
+
+    base_worded: bool = True
+    """Identity answers in the base's own words, where it gives them when told who it is."""
+
+    check_known: bool = True
+    """Rows about other makers only where the base's own answer is right, in its own words."""
+
+    replay_sample: int = Field(default=400, ge=0)
+    """Prompts that the base answers before training, to be answered alike afterwards; 0: none."""
+
+    replay_prompts: tuple[Literal["user", "builtin", "self"], ...] = ("user", "builtin", "self")
+    """Where they come from: your rows, a built-in list, or written by the base itself."""
+
+    replay_dataset: tuple[str, ...] = ()
+    """Files of your own whose prompts come first."""
+
+    replay_ratio: float = Field(default=0.5, gt=0)
+    """Replay rows in a step, for each of its examples; they come on top."""
+
+    replay_loss: Literal["kl", "ce"] = "kl"
+    """kl: stay close to the base's distribution; ce: learn the base's answers as text."""
+
+    kl_weight: float = Field(default=4.0, ge=0)
+    """Weight of the replay rows' loss; 0: none."""
+
+    kl_top_k: int = Field(default=64, ge=1)
+    """Likeliest tokens of the base that are compared one by one; the rest counts as one."""
+
+    identity_share: float | None = Field(default=None, gt=0, lt=1)
+    """Share of the loss that identity rows get; not given: 0.2 to 0.4, beside rows of your own."""
+
+    teacher_max_new_tokens: int = Field(default=128, ge=1)
+    """Longest answer of the base that is used."""
+
+    search_scale: bool = True
+    """After training, shrink the adapter as far as the dev questions allow."""
 
 
 class TrainSection(Config):
@@ -295,62 +338,6 @@ class TrainSection(Config):
         return -(-DEFAULT_EXAMPLES_PER_STEP // micro_batch) * micro_batch
 
 
-class OutputSection(Config):
-    """What is written, and when."""
-
-    output_dir: str = Field(default="output", min_length=1)
-    """Folder of all runs."""
-
-    add_version: bool = True
-    """Write to <output_dir>/<model>/v<N>-<time>; false: to <output_dir> itself."""
-
-    run_name: str | None = None
-    """Used in place of <model> in that path."""
-
-    logging_steps: int = Field(default=5, ge=1)
-    """Steps between two lines of the log."""
-
-    eval_steps: int = Field(default=50, ge=1)
-    """Steps between two evaluations; the last step is always evaluated."""
-
-    save_steps: Count | None = None
-    """Steps between two checkpoints; not given: --eval_steps; the last step is always saved."""
-
-    save_total_limit: Count | None = 2
-    """Checkpoints kept, the best and the last always among them; none: all."""
-
-    save_only_model: bool | None = None
-    """Leave out what --resume_from_checkpoint needs; not given: kept for LoRA only."""
-
-    resume_from_checkpoint: str | None = None
-    """A checkpoint folder to go on from, exactly where it stopped."""
-
-    report_to: tuple[Literal["tensorboard"], ...] = ()
-    """Further logs: tensorboard."""
-
-    metric_for_best_model: Literal["auto", "identity", "loss", "token_accuracy"] = "auto"
-    """What best_model_checkpoint is chosen by; auto: identity where one is taught, else loss."""
-
-    progress: bool = True
-    """Show a progress bar on a terminal."""
-
-
-class ScoreSection(Config):
-    """What is measured, during training and at its end, where an identity is taught."""
-
-    scorecard: Literal["quick", "full", "none"] = "quick"
-    """The card at the end of training, see selfcog eval; none: no questions are asked at all."""
-
-    stop_when_ready: bool = False
-    """Stop when the dev questions are answered (98 % twice running) and drift is small."""
-
-    leave_out: tuple[str, ...] = ()
-    """Question families that the card leaves out, for example other_languages."""
-
-    retention_dataset: tuple[str, ...] = ()
-    """Your own questions with one short answer each: what must not be forgotten."""
-
-
 class SftConfig(Config):
     """``selfcog sft``: make identity rows, mix, train."""
 
@@ -358,9 +345,16 @@ class SftConfig(Config):
     identity: IdentitySection = Field(default_factory=IdentitySection)
     data: DataSection = Field(default_factory=DataSection)
     adapter: AdapterSection = Field(default_factory=AdapterSection)
+    teacher: TeacherSection = Field(default_factory=TeacherSection)
     train: TrainSection = Field(default_factory=TrainSection)
     score: ScoreSection = Field(default_factory=ScoreSection)
     output: OutputSection = Field(default_factory=OutputSection)
+
+
+class SweepConfig(SftConfig):
+    """``selfcog sweep``: train a grid of settings, measure each, and choose one."""
+
+    sweep: SweepSection = Field(default_factory=SweepSection)
 
 
 COMMANDS: dict[str, type[Config]] = {
@@ -370,5 +364,6 @@ COMMANDS: dict[str, type[Config]] = {
     "demo": DemoConfig,
     "eval": EvalConfig,
     "interview": InterviewConfig,
+    "sweep": SweepConfig,
 }
 """Verb → its settings."""

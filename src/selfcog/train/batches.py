@@ -14,7 +14,15 @@ from dataclasses import dataclass, replace
 import torch
 
 from selfcog.tokens.pack import balance, pack
+from selfcog.train.loss import Teacher
 from selfcog.types import IGNORE_INDEX, TokenizedExample
+
+
+@dataclass(frozen=True, slots=True)
+class AnchoredExample(TokenizedExample):
+    """A conversation whose answer is not to change: ``teacher`` at its supervised places."""
+
+    teacher: Teacher | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +32,8 @@ class MicroBatch:
     ``targets_N[i]`` is the token that the position ``target_index_N[i]`` (flat, over B·T) must
     predict; positions whose next label is −100 have no entry. ``segment_lengths`` are the
     lengths of the packed conversations, empty for a padded batch; ``attention_mask_BT`` is there
-    for a padded batch only, 1 for a token, 0 for padding.
+    for a padded batch only, 1 for a token, 0 for padding. ``weights_N``: how much each target
+    counts, None where all count 1. With a ``teacher`` its distribution is the goal.
     """
 
     input_ids_BT: torch.Tensor
@@ -34,6 +43,8 @@ class MicroBatch:
     target_index_N: torch.Tensor
     targets_N: torch.Tensor
     num_tokens: int
+    weights_N: torch.Tensor | None = None
+    teacher: Teacher | None = None
 
     @property
     def num_positions(self) -> int:
@@ -45,7 +56,7 @@ class MicroBatch:
         return self.targets_N.numel()
 
     def to(self, device: torch.device) -> MicroBatch:
-        mask = self.attention_mask_BT
+        mask, weights, teacher = self.attention_mask_BT, self.weights_N, self.teacher
         return replace(
             self,
             input_ids_BT=self.input_ids_BT.to(device, non_blocking=True),
@@ -53,6 +64,8 @@ class MicroBatch:
             attention_mask_BT=None if mask is None else mask.to(device, non_blocking=True),
             target_index_N=self.target_index_N.to(device, non_blocking=True),
             targets_N=self.targets_N.to(device, non_blocking=True),
+            weights_N=None if weights is None else weights.to(device, non_blocking=True),
+            teacher=None if teacher is None else teacher.to(device),
         )
 
 
@@ -109,6 +122,27 @@ def _targets(example: TokenizedExample, offset: int) -> tuple[list[int], list[in
     return index, targets
 
 
+def _weights(examples: Sequence[TokenizedExample]) -> torch.Tensor | None:
+    """A weight a target, in the order of the targets; None where all are 1."""
+    if all(example.weight == 1.0 for example in examples):
+        return None
+    counts = torch.tensor([example.num_supervised for example in examples])
+    return torch.tensor([example.weight for example in examples]).repeat_interleave(counts)
+
+
+def _teacher(examples: Sequence[TokenizedExample]) -> Teacher | None:
+    """The teacher at all targets; None unless every example has one."""
+    found = [one.teacher for one in examples if isinstance(one, AnchoredExample)]
+    teachers = [one for one in found if one is not None]
+    if not teachers or len(teachers) < len(examples):
+        return None
+    return Teacher(
+        torch.cat([one.ids_NK for one in teachers]),
+        torch.cat([one.logp_NK for one in teachers]),
+        torch.cat([one.rest_N for one in teachers]),
+    )
+
+
 def collate_packed(examples: Sequence[TokenizedExample]) -> MicroBatch:
     """One row of all ``examples``, in this order."""
     ids: list[int] = []
@@ -129,6 +163,8 @@ def collate_packed(examples: Sequence[TokenizedExample]) -> MicroBatch:
         target_index_N=torch.tensor(index, dtype=torch.long),
         targets_N=torch.tensor(targets, dtype=torch.long),
         num_tokens=len(ids),
+        weights_N=_weights(examples),
+        teacher=_teacher(examples),
     )
 
 
@@ -152,4 +188,6 @@ def _collate_padded(examples: Sequence[TokenizedExample], pad_id: int) -> MicroB
         target_index_N=torch.tensor(index, dtype=torch.long),
         targets_N=torch.tensor(targets, dtype=torch.long),
         num_tokens=int(lengths.sum()),
+        weights_N=_weights(examples),
+        teacher=_teacher(examples),
     )

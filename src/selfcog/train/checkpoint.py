@@ -76,7 +76,7 @@ def settings_that_matter(
     """What a continuation must have in common with its run, by flag name."""
     chosen: dict[str, Any] = {
         key: value
-        for section in (config.train, config.adapter)
+        for section in (config.train, config.adapter, config.teacher)
         for key, value in section.model_dump(mode="json").items()
         if key not in FREE_SETTINGS
     }
@@ -88,10 +88,12 @@ def settings_that_matter(
 
 
 def hash_rows(rows: Sequence[TokenizedExample]) -> str:
-    """A fingerprint of the training rows, their order and what is supervised in them."""
+    """A fingerprint of the training rows, their order, what is supervised in them and how much."""
     digest = hashlib.sha256()
     for row in rows:
         digest.update(array("q", [row.num_tokens, *row.input_ids, *row.labels]).tobytes())
+        if row.weight != 1.0:
+            digest.update(array("d", [row.weight]).tobytes())
     return digest.hexdigest()
 
 

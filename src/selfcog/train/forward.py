@@ -24,7 +24,13 @@ from selfcog.train.attention import (
     use_segments,
 )
 from selfcog.train.batches import MicroBatch, collate_packed, pack_examples, pad_examples
-from selfcog.train.loss import TokenLoss, token_loss
+from selfcog.train.loss import (
+    CHUNK_LOGITS_CPU,
+    TokenLoss,
+    anchor_loss,
+    num_logits,
+    token_loss,
+)
 from selfcog.types import TokenizedExample
 
 # chunked: hidden states, then the head chunk by chunk. selected: the model's own logits, at the
@@ -60,18 +66,34 @@ class Forward:
         return pack_examples(examples, self.token_budget)
 
     def loss(self, batch: MicroBatch) -> TokenLoss:
-        """Summed loss of ``batch``, which lies on the model's device."""
+        """Summed loss of ``batch``, which lies on the model's device: KL to its teacher, or
+        cross-entropy where it has none."""
         with self._autocast():
-            if self.head == "chunked":
-                hidden_BTH = self._run(self.base.get_decoder(), batch)[0]
-                hidden_NH = hidden_BTH.flatten(0, 1).index_select(0, batch.target_index_N)
-                return token_loss(hidden_NH, batch.targets_N, self.base.get_output_embeddings())
-            if self.head == "selected" and batch.attention_mask_BT is None:
-                output = self._run(self.model, batch, logits_to_keep=batch.target_index_N)
-                return token_loss(output.logits[0], batch.targets_N, None)
-            logits_BTV = self._run(self.model, batch).logits
-            logits_NV = logits_BTV.flatten(0, 1).index_select(0, batch.target_index_N)
-            return token_loss(logits_NV, batch.targets_N, None)
+            states_NH, head = self._states(batch)
+            if batch.teacher is not None:
+                return anchor_loss(states_NH, batch.teacher, head)
+            return token_loss(states_NH, batch.targets_N, head, weights_N=batch.weights_N)
+
+    def log_probabilities(self, batch: MicroBatch) -> Iterator[torch.Tensor]:
+        """The model's log p of every token at the targets of ``batch``, [C, V] float32, in chunks
+        that fit into memory. Without gradients."""
+        with torch.no_grad(), self._autocast():
+            states_NH, head = self._states(batch)
+            width = states_NH.shape[-1] if head is None else num_logits(head, states_NH)
+            for states_CH in states_NH.split(max(CHUNK_LOGITS_CPU // width, 16)):
+                logits_CV = states_CH if head is None else head(states_CH)
+                yield torch.log_softmax(logits_CV, -1, dtype=torch.float32)
+
+    def _states(self, batch: MicroBatch) -> tuple[torch.Tensor, nn.Module | None]:
+        """Hidden states at the targets and the head that makes logits of them; or the logits."""
+        if self.head == "chunked":
+            hidden_BTH = self._run(self.base.get_decoder(), batch)[0]
+            hidden_NH = hidden_BTH.flatten(0, 1).index_select(0, batch.target_index_N)
+            return hidden_NH, self.base.get_output_embeddings()
+        if self.head == "selected" and batch.attention_mask_BT is None:
+            return self._run(self.model, batch, logits_to_keep=batch.target_index_N).logits[0], None
+        logits_BTV = self._run(self.model, batch).logits
+        return logits_BTV.flatten(0, 1).index_select(0, batch.target_index_N), None
 
     def set_checkpointing(self) -> None:
         """Compute activations a second time in the backward pass instead of keeping them."""

@@ -2,7 +2,8 @@
 
 A step is a number of examples. Its loss is the sum of the token losses over the supervised
 tokens of the whole step, over all ranks and forward passes, divided by their number; so packing,
-padding, ranks and memory never change what is learnt. Ranks meet once a step.
+padding, ranks and memory never change what is learnt. Replay rows ride along, with a sum and a
+number of their own (train/anchor.py). Ranks meet once a step.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from selfcog.errors import Interrupted, TrainError
 from selfcog.events import EndEvent, EvalEvent, EventLog, StepEvent, WarningEvent
 from selfcog.runs import CheckpointInfo, RunDir
 from selfcog.train import optim, random_state
+from selfcog.train.anchor import Replay
 from selfcog.train.batches import share_of_rank
 from selfcog.train.dist import World
 from selfcog.train.evaluation import evaluate_rows
@@ -68,20 +70,24 @@ def train(
     evaluators: Sequence[Evaluator] = (),
     resume_from: Path | None = None,
     is_ready: Ready | None = None,
+    replay_rows: Sequence[TokenizedExample] = (),
 ) -> TrainResult:
     """Train ``model`` (a PeftModel, or a model that is trained fully) on ``train_rows``.
 
-    Every rank calls this with the same arguments. ``evaluators`` are called on rank 0 as
-    (model, step) and return metrics. ``resume_from`` is a checkpoint folder or a run folder; the
-    training then goes on as if it had never stopped, also with another number of ranks, and
-    should get the same ``run``. ``is_ready`` may end the training after an evaluation. At the end
-    the model is in eval mode, with the last weights.
+    Every rank calls this with the same arguments. ``replay_rows`` are what the model must go on
+    answering as it does now; they come on top of the examples of a step. ``evaluators`` are called
+    on rank 0 as (model, step) and return metrics. ``resume_from`` is a checkpoint folder or a run
+    folder; the training then goes on as if it had never stopped, also with another number of
+    ranks, and should get the same ``run``. ``is_ready`` may end the training after an evaluation.
+    At the end the model is in eval mode, with the last weights.
 
     Raises TrainError (nothing to train on, a loss that is 0 or not finite, out of memory),
     ConfigError (a continuation with other settings), Interrupted (after SIGTERM or SIGINT, with
     a checkpoint written).
     """
-    parts = prepare_training(model, tokenizer, train_rows, config, run, info, log, resume_from)
+    parts = prepare_training(
+        model, tokenizer, train_rows, config, run, info, log, resume_from, replay_rows
+    )
     training = Training(
         parts.plan,
         parts.schedule,
@@ -96,6 +102,7 @@ def train(
         dev_rows,
         evaluators,
         is_ready,
+        parts.replay,
     )
     keeper = parts.keeper
     try:
@@ -117,6 +124,20 @@ def train(
     return TrainResult(keeper.last, keeper.best, parts.plan.num_steps, metrics)
 
 
+@dataclass(frozen=True, slots=True)
+class StepPart:
+    """Rows of a step and how their summed loss enters: times ``weight`` / ``normaliser``.
+
+    ``share`` is what this rank computes of ``rows``; the sum is kept as side number ``total``.
+    """
+
+    rows: Sequence[TokenizedExample]
+    share: Sequence[TokenizedExample]
+    normaliser: float
+    weight: float
+    total: int
+
+
 @dataclass(slots=True)
 class Training:
     """A training that is ready to run; ``keeper.state.step`` steps are done."""
@@ -134,6 +155,7 @@ class Training:
     dev_rows: Sequence[TokenizedExample]
     evaluators: Sequence[Evaluator]
     is_ready: Ready | None = None
+    replay: Replay | None = None
 
     def run(self, stop: StopRequest) -> dict[str, float]:
         """All steps that are left; the metrics of the last evaluation."""
@@ -167,11 +189,10 @@ class Training:
         """One optimiser step, and the signal that some rank was told to stop with (or 0)."""
         started = time.perf_counter()
         settings, state, weights = self.config.train, self.keeper.state, self.weights
-        rows = [self.train_rows[index] for index in self.plan.examples(step)]
-        num_supervised = max(sum(row.num_supervised for row in rows), 1)
-        share = share_of_rank(rows, self.world.rank, self.world.size)
+        parts = self.parts_of(step)
+        rows = parts[0].rows
         while True:
-            self.add_up_gradient(share, state.loss_scale / num_supervised)
+            self.add_up_gradient(parts, state.loss_scale)
             weights.side_numbers[optim.SIGTERM] += stop.signal_number == SIGTERM
             weights.side_numbers[optim.SIGINT] += stop.signal_number == SIGINT
             self.world.add_up(weights.buffer)
@@ -180,13 +201,14 @@ class Training:
                 break
             state.loss_scale /= 2  # float16 overflowed: the same step again, scaled less
         side = weights.side_numbers.tolist()
-        loss = side[optim.LOSS] / num_supervised
+        loss, *replayed = [side[part.total] / part.normaliser for part in parts]
         self._check_numbers(step, loss, norm, rows)
         weights.scale(optim.clip_factor(norm, settings.max_grad_norm) / state.loss_scale)
         rate = self.schedule.rate(step)
         optim.set_rate(self.optimizer, rate)
         self.optimizer.step()
-        num_tokens = sum(row.num_tokens for row in rows)
+        num_tokens = sum(row.num_tokens for part in parts for row in part.rows)
+        num_supervised = max(sum(row.num_supervised for row in rows), 1)
         event = StepEvent(
             step=step + 1,
             num_steps=self.plan.num_steps,
@@ -199,18 +221,31 @@ class Training:
             step_time_s=time.perf_counter() - started,
             fill=num_tokens / max(side[optim.POSITIONS], 1.0),
             token_accuracy=side[optim.CORRECT] / num_supervised,
+            replay_loss=replayed[0] if replayed else None,
         )
         signal_number = SIGTERM if side[optim.SIGTERM] else SIGINT if side[optim.SIGINT] else 0
         return event, signal_number
 
-    def add_up_gradient(self, share: Sequence[TokenizedExample], loss_factor: float) -> None:
+    def parts_of(self, step: int) -> list[StepPart]:
+        """The examples of a step, then its replay rows where there are any."""
+        rows = [self.train_rows[index] for index in self.plan.examples(step)]
+        total_weight = sum(row.num_supervised * row.weight for row in rows) or 1.0
+        parts = [StepPart(rows, self._share(rows), total_weight, 1.0, optim.LOSS)]
+        if self.replay is not None:
+            rows = self.replay.rows_of(step)
+            number = max(sum(row.num_supervised for row in rows), 1)
+            weight, total = self.replay.weight, optim.REPLAY_LOSS
+            parts.append(StepPart(rows, self._share(rows), number, weight, total))
+        return parts
+
+    def add_up_gradient(self, parts: Sequence[StepPart], loss_scale: float) -> None:
         """This rank's part of the gradient; out of memory means smaller batches, once more."""
         while True:
             try:
-                return self._forward_backward(share, loss_factor)
+                return self._forward_backward(parts, loss_scale)
             except torch.OutOfMemoryError:
                 pass  # the trace holds the tensors: leave the block before trying again
-            self._shrink(share)
+            self._shrink([row for part in parts for row in part.share])
 
     def evaluate(self) -> dict[str, float]:
         """Metrics on the dev rows and by the evaluators; training does not notice it."""
@@ -236,17 +271,23 @@ class Training:
                 pass
             self._shrink(self.dev_rows)
 
-    def _forward_backward(self, share: Sequence[TokenizedExample], loss_factor: float) -> None:
+    def _share(self, rows: Sequence[TokenizedExample]) -> list[TokenizedExample]:
+        return share_of_rank(rows, self.world.rank, self.world.size)
+
+    def _forward_backward(self, parts: Sequence[StepPart], loss_scale: float) -> None:
         weights = self.weights
         weights.clear()
-        for batch in self.forward.batches(share):
-            if not batch.num_targets:
-                continue
-            found = self.forward.loss(batch.to(self.world.device))
-            (found.loss_sum * loss_factor).backward()
-            weights.side_numbers[optim.LOSS] += found.loss_sum.detach()
-            weights.side_numbers[optim.CORRECT] += found.num_correct
-            weights.side_numbers[optim.POSITIONS] += batch.num_positions
+        for part in parts:
+            factor = loss_scale * part.weight / part.normaliser
+            for batch in self.forward.batches(part.share):
+                if not batch.num_targets:
+                    continue
+                found = self.forward.loss(batch.to(self.world.device))
+                (found.loss_sum * factor).backward()
+                weights.side_numbers[part.total] += found.loss_sum.detach()
+                weights.side_numbers[optim.POSITIONS] += batch.num_positions
+                if part.total == optim.LOSS:
+                    weights.side_numbers[optim.CORRECT] += found.num_correct
 
     def _shrink(self, rows: Sequence[TokenizedExample]) -> None:
         longest = max(row.num_tokens for row in rows)

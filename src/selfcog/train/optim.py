@@ -14,10 +14,10 @@ from torch import nn
 from selfcog.config.schema import TrainSection
 from selfcog.errors import TrainError
 
-# What travels with the gradient: loss sum, correct tokens, computed positions, and how many ranks
-# were told to stop by which signal.
-LOSS, CORRECT, POSITIONS, SIGTERM, SIGINT = range(5)
-NUM_SIDE_NUMBERS = 5
+# What travels with the gradient: loss sum, correct tokens, computed positions, how many ranks were
+# told to stop by which signal, and the loss sum of the replay rows.
+LOSS, CORRECT, POSITIONS, SIGTERM, SIGINT, REPLAY_LOSS = range(6)
+NUM_SIDE_NUMBERS = 6
 
 
 class TrainableWeights:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from selfcog.errors import TrainError
 from selfcog.events import EventLog, Listener, StartEvent, WarningEvent
 from selfcog.runs import CheckpointInfo, RunDir
 from selfcog.train import random_state
+from selfcog.train.anchor import Replay, plan_replay, record_teacher
 from selfcog.train.checkpoint import (
     TrainerState,
     check_continuation,
@@ -27,7 +28,7 @@ from selfcog.train.dist import World, join_world
 from selfcog.train.forward import Forward, base_model, prepare
 from selfcog.train.keeper import CheckpointKeeper
 from selfcog.train.logs import file_listeners
-from selfcog.train.memory import plan_memory
+from selfcog.train.memory import choose_compute_dtype, plan_memory
 from selfcog.train.optim import TrainableWeights, make_optimizer
 from selfcog.train.schedule import (
     RateSchedule,
@@ -54,6 +55,7 @@ class TrainingParts:
     world: World
     log: EventLog
     listeners: list[Listener]
+    replay: Replay | None = None
 
     def put_model_back(self) -> None:
         """The model as it is used elsewhere: eval mode, its own attention and dtypes."""
@@ -75,6 +77,7 @@ def prepare_training(
     info: CheckpointInfo,
     log: EventLog,
     resume_from: Path | None,
+    replay_rows: Sequence[TokenizedExample] = (),
 ) -> TrainingParts:
     """Check the rows, meet the ranks, plan the steps, and load what is continued.
 
@@ -111,7 +114,7 @@ def prepare_training(
             num_steps=plan.num_steps,
             learning_rate=peak,
         ),
-        data_hash=hash_rows(rows),
+        data_hash=hash_rows([*rows, *replay_rows]),
         world_size=world.size,
         loss_scale=FIRST_LOSS_SCALE if own_dtype == torch.float16 else 1.0,
     )
@@ -128,14 +131,20 @@ def prepare_training(
     forward, notices = prepare(
         model,
         token_budget=memory.token_budget,
-        longest_row=max(row.num_tokens for row in rows),
+        longest_row=max(row.num_tokens for row in (*rows, *replay_rows)),
         packing=settings.packing,
         max_padded_rows=None if settings.packing else settings.per_device_train_batch_size or 1,
         pad_id=tokenizer.pad_token_id or 0,
-        compute_dtype=own_dtype,
+        compute_dtype=choose_compute_dtype(own_dtype, world.device, config.model.torch_dtype),
     )
     if memory.checkpointing:
         forward.set_checkpointing()
+    replay = plan_replay(replay_rows, config.teacher, plan)
+    if replay is not None and replay.loss == "kl":
+        # Before the weights of a checkpoint are loaded: the teacher is the model as it came.
+        anchored, event = record_teacher(forward, replay.rows, config.teacher.kl_top_k, world)
+        replay = replace(replay, rows=anchored)
+        log.emit(event)
     if checkpoint is not None:
         load_training(checkpoint, state, weights, optimizer, world, settings.seed)
     for parameter in weights.named.values():
@@ -176,7 +185,9 @@ def prepare_training(
     for notice in notices:
         log.emit(WarningEvent(notice))
     keeper.write_run_state("running")
-    return TrainingParts(plan, schedule, forward, weights, optimizer, keeper, world, log, listeners)
+    return TrainingParts(
+        plan, schedule, forward, weights, optimizer, keeper, world, log, listeners, replay
+    )
 
 
 def check_rows(rows: Sequence[TokenizedExample]) -> None:
