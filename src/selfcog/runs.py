@@ -1,7 +1,8 @@
 """The run directory: every path of a run, atomic writes, which checkpoint is last and best.
 
     OUTPUT/<model>/v<N>-<timestamp>/
-        config.yaml  data_report.json  events.jsonl  logging.jsonl  run.json  images/  runs/
+        config.yaml  data_report.json  rows.jsonl  events.jsonl  logging.jsonl  run.json
+        images/  runs/
         checkpoint-N/            adapter or full weights, tokenizer, checkpoint.json
         checkpoint-N/state/      what an exact resume needs
         checkpoint-N-merged/     made by ``selfcog export``
@@ -53,6 +54,7 @@ class CheckpointInfo:
 
     ``base_model`` is what the user named: a path, a hub id, or "embedded".
     ``system`` is the system prompt the run was trained with; None = the template's own default.
+    ``adapter_scale`` is by how much the adapter was shrunk or stretched after training.
     """
 
     base_model: str
@@ -65,6 +67,7 @@ class CheckpointInfo:
     model_author: tuple[str, ...] = ()
     merged_from: str | None = None
     adapter_hash: str | None = None
+    adapter_scale: float = 1.0
     selfcog_version: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
 
@@ -127,6 +130,10 @@ class RunDir:
     @property
     def data_report_path(self) -> Path:
         return self.path / "data_report.json"
+
+    @property
+    def rows_path(self) -> Path:
+        return self.path / "rows.jsonl"
 
     @property
     def events_path(self) -> Path:

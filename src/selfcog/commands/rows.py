@@ -7,11 +7,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from selfcog.config.schema import IdentitySection, SftConfig
-from selfcog.data import LoadedData, data_report, load_dataset, mix, select, summary_lines
+from selfcog.data import (
+    LoadedData,
+    Selection,
+    Shares,
+    count_tokens,
+    data_report,
+    load_dataset,
+    mix,
+    select,
+    summary_lines,
+)
 from selfcog.errors import ConfigError, DataError
 from selfcog.identity import (
     Identity,
@@ -35,23 +46,32 @@ UNFILLED = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class CollectedRows:
-    """``summary`` is for the screen; ``loaded`` keeps what each file had and lost."""
-
-    mixture: Mixture
-    loaded: list[LoadedData] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    summary: list[str] = field(default_factory=list)
-    seed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class IdentityRows:
     identity: list[Example] = field(default_factory=list)
     known: list[Example] = field(default_factory=list)
     dev: list[Example] = field(default_factory=list)
     loaded: list[LoadedData] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class CollectedRows:
+    """All rows of a run. ``own`` are those about the identity, ``domain`` those of the user.
+
+    ``replay`` rides along while ``mixture`` is trained; ``teacher`` is the report of what the base
+    gave, ``old_names`` what it calls itself. ``summary`` is for the screen.
+    """
+
+    own: IdentityRows
+    domain: Selection
+    mixture: Mixture
+    loaded: list[LoadedData] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    summary: list[str] = field(default_factory=list)
+    seed: int = 0
+    replay: list[Example] = field(default_factory=list)
+    teacher: dict[str, Any] = field(default_factory=dict)
+    old_names: tuple[str, ...] = ()
 
 
 def collect_rows(config: SftConfig) -> CollectedRows:
@@ -75,19 +95,24 @@ def collect_rows(config: SftConfig) -> CollectedRows:
         val_dataset_sample=data.val_dataset_sample,
         seed=seed,
     )
-    mixture = mix(
-        identity=own.identity,
-        known=own.known,
-        domain=chosen.train,
-        dev=[*chosen.dev, *own.dev],
-        seed=seed,
-    )
+    mixture = mix_rows(own, chosen, seed)
     loaded = [*own.loaded, domain, val]
     findings = [*own.findings, *chosen.findings]
     notes = [f"note: {item.message}" for item in own.findings if item.level == "note"]
     report = data_report(mixture, loaded=loaded, findings=findings)
     summary = [*notes, *summary_lines(report)]
-    return CollectedRows(mixture, loaded, findings, summary, seed)
+    return CollectedRows(own, chosen, mixture, loaded, findings, summary, seed)
+
+
+def mix_rows(own: IdentityRows, domain: Selection, seed: int) -> Mixture:
+    """The training rows in the order that ``seed`` gives, and the dev rows."""
+    return mix(
+        identity=own.identity,
+        known=own.known,
+        domain=domain.train,
+        dev=[*domain.dev, *own.dev],
+        seed=seed,
+    )
 
 
 def make_identity(settings: IdentitySection) -> Identity:
@@ -109,8 +134,12 @@ def collect_identity(
     columns: dict[str, str],
     strategy: str,
     seed: int,
+    old_identities: Sequence[Identity | str] = (),
 ) -> IdentityRows:
-    """Rows made from the bank and rows of the user's own identity files, checked."""
+    """Rows made from the bank and rows of the user's own identity files, checked.
+
+    ``old_identities``: what the base calls itself, to be denied when asked for.
+    """
     if not (settings.self_cognition_sample or settings.self_cognition_file):
         return IdentityRows()
     identity = make_identity(settings)
@@ -126,11 +155,19 @@ def collect_identity(
     )
     filled = [fill_placeholders(example, identity) for example in loaded.examples]
     checked = check_identity_rows(filled, identity)
+    if strategy == "none":
+        checked = [replace(one, level="warning") for one in checked]
     refuse_errors(checked)
     num_rows = settings.self_cognition_sample
     num_known = count_known(settings)
     languages = settings.languages
-    made = generate_identity(identity, num_rows - num_known, seed=seed, languages=languages)
+    made = generate_identity(
+        identity,
+        num_rows - num_known,
+        seed=seed,
+        languages=languages,
+        old_identities=old_identities,
+    )
     known = generate_known(num_known, seed, languages, identity)
     lowest, highest = DEV_ROWS
     num_dev = min(max(round((num_rows + len(filled)) * DEV_SHARE), lowest), highest)
@@ -180,8 +217,11 @@ def report_rows(
     train: Sequence[TokenizedExample],
     dev: Sequence[TokenizedExample],
     rejected: Sequence[RejectedRow],
+    replay: Sequence[TokenizedExample] = (),
+    shares: Shares | None = None,
 ) -> None:
-    """Write data_report.json: rows and supervised tokens by kind, every rejected row."""
+    """Write data_report.json: rows and supervised tokens by kind, every rejected row, what the base
+    gave, and the shares of the loss."""
     report = data_report(
         rows.mixture,
         loaded=rows.loaded,
@@ -191,4 +231,7 @@ def report_rows(
         findings=rows.findings,
         seeds={"dataset_seed": rows.seed},
     )
+    report["teacher"] = rows.teacher
+    report["replay"] = {kind: asdict(found) for kind, found in count_tokens(replay).items()}
+    report["loss_shares"] = None if shares is None else asdict(shares)
     write_json_atomic(path, report)

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from selfcog.commands.rows import make_identity
 from selfcog.config.schema import EvalConfig, SftConfig
 from selfcog.identity import Identity
-from selfcog.identity.bank import load_bank
-from selfcog.types import Message
 
 if TYPE_CHECKING:
     from selfcog.evaluate.speakers import LocalSpeaker
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 # Ready: the share of right dev answers, this many evaluations running, with drift below the gate.
 READY_SHARE, READY_TIMES = 0.98, 2
 # Ordinary prompts a language on which drift is watched during training.
-WATCHED = 8
+WATCHED = 40
 MAX_NEW_TOKENS = 48
 SUITE_LANGUAGES: tuple[Literal["zh", "en"], ...] = ("zh", "en")
 
@@ -50,8 +48,9 @@ class DevEvaluator:
     """Called by the training loop as (model, step): metrics "identity" and "kl".
 
     ``identity``: share of the bank's dev questions (never trained, and not those of the scorecard)
-    that are answered rightly. ``kl``: drift from the base in nats a token on its own answers to a
-    few ordinary prompts; only with an adapter, which can be switched off.
+    that are answered rightly. ``kl``: drift from the base in nats a token on its own answers to
+    ordinary prompts that are not replayed; only with an adapter, which can be switched off.
+    ``old_names``: what the base calls itself.
     """
 
     identity: Identity
@@ -59,6 +58,7 @@ class DevEvaluator:
     languages: tuple[str, ...]
     has_base: bool
     batch_size: int = 64
+    old_names: tuple[str, ...] = ()
     _base_texts: list[tuple[list[int], list[int]]] = field(default_factory=list)
 
     def __call__(self, model: Any, step: int) -> dict[str, float]:
@@ -83,19 +83,21 @@ class DevEvaluator:
         return metrics
 
     def _ask_base(self, base: LocalSpeaker) -> list[tuple[list[int], list[int]]]:
+        """Ordinary prompts that are never replayed, with the base's answers; without those in
+        which it says who it is, which shall change."""
+        from selfcog.evaluate.claims import subjects_of
+        from selfcog.evaluate.marking import presents_itself
         from selfcog.evaluate.speakers import Ask, Decoding
+        from selfcog.teacher.prompts import builtin_prompts
 
-        asks = []
-        for language in self.languages:
-            bank = load_bank(language)
-            facts = [fact.questions[0] for fact in bank.known]
-            talk = [pair.questions[0] for pair in bank.smalltalk]
-            asks += [Ask((Message("user", text),)) for text in (*facts[:WATCHED], *talk[:WATCHED])]
-        answers = base.answer(asks, Decoding(MAX_NEW_TOKENS))
+        prompts = builtin_prompts(self.languages, 0, "dev")[: WATCHED * len(self.languages)]
+        asks = [Ask(prompt.messages) for prompt in prompts]
+        subjects = subjects_of(self.identity, old_names=[self.old_names] if self.old_names else ())
         encode = self.renderer.tokenizer.encode
         return [
             (self.renderer.prompt_ids(ask.messages), encode(one.text, add_special_tokens=False))
-            for ask, one in zip(asks, answers, strict=True)
+            for ask, one in zip(asks, base.answer(asks, Decoding(MAX_NEW_TOKENS)), strict=True)
+            if not presents_itself(one.text, subjects)
         ]
 
 
@@ -123,12 +125,15 @@ def check_card(config: SftConfig) -> None:
     read_user_data(EvalConfig(model="-", retention_dataset=config.score.retention_dataset))
 
 
-def make_dev_evaluator(config: SftConfig, renderer: Renderer) -> DevEvaluator:
+def make_dev_evaluator(
+    config: SftConfig, renderer: Renderer, old_names: tuple[str, ...] = ()
+) -> DevEvaluator:
     return DevEvaluator(
         make_identity(config.identity),
         renderer,
         config.identity.languages,
         has_base=config.adapter.tuner_type != "full",
+        old_names=old_names,
     )
 
 

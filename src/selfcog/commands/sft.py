@@ -1,24 +1,24 @@
 """``selfcog sft``: settings → rows → tokens → training → a run directory.
 
 ``run`` reads as the data flow of ARCHITECTURE.md. All that can be refused without the model is
-refused before torch is loaded; under torchrun every rank runs it, and rank 0 alone talks.
+refused before torch is loaded; under torchrun every rank runs it, and rank 0 alone talks and asks.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from selfcog import __version__
-from selfcog.commands import scoring
+from selfcog.commands import scaling, scoring, teaching
 from selfcog.commands.rows import CollectedRows, collect_rows, report_rows
 from selfcog.config.load import dump_yaml, parse_command
 from selfcog.config.schema import SftConfig
 from selfcog.console import TrainingView, make_console
-from selfcog.data import parse_source
+from selfcog.data import Shares, apply_shares, count_tokens, find_shares, parse_source
 from selfcog.errors import ConfigError, DataError
 from selfcog.events import EventLog, WarningEvent
 from selfcog.model.locate import ModelPaths, fetch_model, resolve_model
@@ -66,6 +66,8 @@ class TokenRows:
     dev: list[TokenizedExample]
     rejected: list[RejectedRow]
     num_split: int = 0
+    replay: list[TokenizedExample] = field(default_factory=list)
+    shares: Shares | None = None
 
 
 def run(config: SftConfig, notices: Sequence[str] = ()) -> SftResult:
@@ -83,7 +85,6 @@ def run(config: SftConfig, notices: Sequence[str] = ()) -> SftResult:
     paths = fetch_model(paths)
     renderer = make_renderer(config, paths)
     tokens = render_rows(rows, renderer, config)
-    show_first_rows(console, renderer, tokens)
 
     from selfcog.train.dist import join_world
     from selfcog.train.loop import train
@@ -98,13 +99,29 @@ def run(config: SftConfig, notices: Sequence[str] = ()) -> SftResult:
     log = EventLog(run_dir.events_path, [view]) if world.is_main else EventLog()
     if world.is_main:
         write_text_atomic(run_dir.config_path, dump_yaml(config))
-        report_rows(run_dir.data_report_path, rows, tokens.train, tokens.dev, tokens.rejected)
         console.print(f"run directory: {run_dir.path}", markup=False)
-    evaluators = []
-    if scoring.asks_questions(config):
-        evaluators.append(scoring.make_dev_evaluator(config, renderer))
     try:
         model = make_model(config, paths)
+        if teaching.is_asked(config):
+            rows = world.share(
+                learn_from_base(config, rows, model, renderer, paths, world, run_dir, console)
+            )
+            tokens = render_rows(rows, renderer, config)
+        tokens = share_loss(tokens, config)
+        evaluators = []
+        if scoring.asks_questions(config):
+            evaluators.append(scoring.make_dev_evaluator(config, renderer, rows.old_names))
+        if world.is_main:
+            report_rows(
+                run_dir.data_report_path,
+                rows,
+                tokens.train,
+                tokens.dev,
+                tokens.rejected,
+                tokens.replay,
+                tokens.shares,
+            )
+            show_rows(console, renderer, tokens)
         for text in (*world.notices, *warn_of_recipe(config, model, len(tokens.train), world)):
             log.emit(WarningEvent(text))
         result = train(
@@ -119,7 +136,10 @@ def run(config: SftConfig, notices: Sequence[str] = ()) -> SftResult:
             evaluators=evaluators,
             is_ready=scoring.Readiness() if config.score.stop_when_ready else None,
             resume_from=find_resume(config),
+            replay_rows=tokens.replay,
         )
+        if evaluators and world.is_main:
+            scaling.fit_scale(config, model, Path(result.best_checkpoint), evaluators[0], console)
         del model
     finally:
         view.close()
@@ -141,11 +161,26 @@ def run(config: SftConfig, notices: Sequence[str] = ()) -> SftResult:
 
 
 def settle(config: SftConfig) -> SftConfig:
-    """The config with "auto" decided where only the command can decide it."""
+    """The config with "auto" decided where only the command can decide it, and the folder of the
+    adapter that goes on (a run directory means its best checkpoint)."""
     metric = scoring.choose_metric(config)
-    return config.model_copy(
-        update={"output": config.output.model_copy(update={"metric_for_best_model": metric})}
-    )
+    update: dict[str, Any] = {
+        "output": config.output.model_copy(update={"metric_for_best_model": metric})
+    }
+    if (adapter := find_adapter(config)) is not None:
+        update["adapter"] = config.adapter.model_copy(update={"adapters": str(adapter)})
+    return config.model_copy(update=update)
+
+
+def find_adapter(config: SftConfig) -> Path | None:
+    """The folder of the adapter that the training goes on with. Raises SelfcogError."""
+    name = config.adapter.adapters
+    if name is None:
+        return None
+    found = resolve_model(config.model.model, config.model.model_revision, ckpt_dir=name).adapter
+    if found is None:
+        raise ConfigError(f"--adapters {name} holds a whole model; start from it with --model")
+    return found
 
 
 def make_renderer(config: SftConfig, paths: ModelPaths) -> Renderer:
@@ -164,7 +199,8 @@ def render_rows(rows: CollectedRows, renderer: Renderer, config: SftConfig) -> T
         renderer.render_all(examples, config.data.max_length, config.data.truncation_strategy)
         for examples in (rows.mixture.train, rows.mixture.dev)
     )
-    rejected = [*train.rejected, *dev.rejected]
+    replay = renderer.render_all(rows.replay, config.data.max_length, "right")
+    rejected = [*train.rejected, *dev.rejected, *replay.rejected]
     if rejected and config.data.check_dataset_strategy == "error":
         first = rejected[0]
         raise DataError(
@@ -174,13 +210,56 @@ def render_rows(rows: CollectedRows, renderer: Renderer, config: SftConfig) -> T
     if not train.rows:
         reason = f"; the first: {rejected[0].reason}" if rejected else ""
         raise DataError(f"no row is left to train: {len(rejected)} were rejected{reason}")
-    return TokenRows(train.rows, dev.rows, rejected, train.num_split)
+    return TokenRows(train.rows, dev.rows, rejected, train.num_split, replay.rows)
 
 
-def show_first_rows(console: Console, renderer: Renderer, tokens: TokenRows) -> None:
-    """One row of each kind as the model sees it, trained tokens in colour."""
+def learn_from_base(
+    config: SftConfig,
+    rows: CollectedRows,
+    model: Any,
+    renderer: Renderer,
+    paths: ModelPaths,
+    world: World,
+    run_dir: RunDir,
+    console: Console,
+) -> CollectedRows:
+    """``rows`` with what the base gives, on rank 0; a continued run reads what it had."""
+    if not world.is_main:
+        return rows
+    if find_resume(config) is not None and run_dir.rows_path.is_file():
+        return teaching.load_rows(run_dir.rows_path, rows)
+    num_steps, per_step = count_steps(config, len(rows.mixture.train), world)
+    num_replay = num_steps * max(round(config.teacher.replay_ratio * per_step), 1)
+    num_replay = min(config.teacher.replay_sample, num_replay)
+    found = teaching.ask_base(config, rows, model, renderer, paths, num_replay, console)
+    for line in found.summary:
+        console.print(line, markup=False)
+    teaching.save_rows(run_dir.rows_path, found)
+    return found
+
+
+def share_loss(tokens: TokenRows, config: SftConfig) -> TokenRows:
+    """The training rows with the weights that give the identity its share of the loss."""
+    shares = find_shares(tokens.train, config.teacher.identity_share)
+    return replace(tokens, train=apply_shares(tokens.train, shares), shares=shares)
+
+
+def show_rows(console: Console, renderer: Renderer, tokens: TokenRows) -> None:
+    """Tokens by kind, shares of the loss; one row of each kind, trained tokens in colour."""
+    counts = [
+        f"{kind} {found.rows:,} rows, {found.supervised_tokens:,} trained tokens"
+        for kind, found in count_tokens((*tokens.train, *tokens.replay)).items()
+    ]
+    console.print("; ".join(counts))
+    shares = tokens.shares
+    if shares is not None and shares.natural != shares.share:
+        console.print(
+            f"shares: identity rows are {shares.natural:.0%} of these tokens without replay and "
+            f"get {shares.share:.0%} of their loss (a token of theirs counts "
+            f"{shares.identity_weight:.2f}, any other {shares.other_weight:.2f})"
+        )
     shown: set[str] = set()
-    for row in tokens.train:
+    for row in (*tokens.train, *tokens.replay):
         if row.kind not in shown:
             shown.add(row.kind)
             console.print(f"first {row.kind} row, [bold green]trained[/] tokens in colour:")
@@ -246,18 +325,25 @@ def make_model(config: SftConfig, paths: ModelPaths) -> Any:
     return add_adapter(model, config.adapter)
 
 
+def count_steps(config: SftConfig, num_rows: int, world: World) -> tuple[int, int]:
+    """(optimiser steps, examples of a step) of a training on so many rows."""
+    from selfcog.train.schedule import StepPlan
+
+    per_step = config.train.examples_per_step(world.size)
+    settings = config.train
+    plan = StepPlan.make(num_rows, per_step, settings.num_train_epochs, settings.max_steps)
+    return plan.num_steps, per_step
+
+
 def warn_of_recipe(config: SftConfig, model: Any, num_rows: int, world: World) -> list[str]:
     """What the settings make unlikely to work, said before the time is spent."""
     from selfcog.train.schedule import default_learning_rate
 
     warnings = []
-    per_step = config.train.examples_per_step(world.size)
-    steps = -(-num_rows // per_step) * config.train.num_train_epochs
-    if config.train.max_steps > 0:
-        steps = config.train.max_steps
+    steps, _ = count_steps(config, num_rows, world)
     if steps < FEW_STEPS:
         warnings.append(
-            f"only {steps:.0f} optimiser steps; an identity usually needs 100 to 400 "
+            f"only {steps} optimiser steps; an identity usually needs 100 to 400 "
             "(more --num_train_epochs or a smaller --global_batch_size)"
         )
     usual = default_learning_rate(model.config.hidden_size, config.adapter.tuner_type)
@@ -294,6 +380,7 @@ def check_paths(config: SftConfig) -> None:
     if scoring.asks_questions(config):
         # Also what the card at the end needs is refused now, not after the training.
         scoring.check_card(config)
+    find_adapter(config)
     find_resume(config)
 
 

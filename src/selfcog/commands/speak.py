@@ -122,11 +122,15 @@ def _load(config: EvalConfig, paths: ModelPaths, system: str | None = None) -> T
 
 
 def _cache(config: EvalConfig, model: Any, *folders: Path | None) -> AnswerCache:
+    from selfcog.evaluate.speakers import AnswerCache
+
+    return answer_cache(model, *folders) if config.use_cache else AnswerCache()
+
+
+def answer_cache(model: Any, *folders: Path | None) -> AnswerCache:
     """The answers of these weights in this number format on this kind of device."""
     from selfcog.evaluate.speakers import AnswerCache, cache_folder, fingerprint
 
-    if not config.use_cache:
-        return AnswerCache()
     how = f"{str(model.dtype).removeprefix('torch.')}-{model.device.type}"
     return AnswerCache(cache_folder() / "answers" / f"{fingerprint(*folders)}-{how}.jsonl")
 

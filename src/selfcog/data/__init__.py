@@ -6,14 +6,19 @@ Nothing heavy is imported: pyarrow, datasets and modelscope only when a source n
 from selfcog.data.load import LoadedData, LoadedQuestions, load_dataset, load_questions
 from selfcog.data.mix import Selection, mix, sample, select, split_dev
 from selfcog.data.read import Source, parse_source, read_rows
-from selfcog.data.report import data_report, summary_lines
+from selfcog.data.report import count_tokens, data_report, summary_lines
+from selfcog.data.shares import Shares, apply_shares, find_shares
 
 __all__ = [
     "LoadedData",
     "LoadedQuestions",
     "Selection",
+    "Shares",
     "Source",
+    "apply_shares",
+    "count_tokens",
     "data_report",
+    "find_shares",
     "load_dataset",
     "load_questions",
     "mix",

@@ -52,10 +52,10 @@ ADVICE = {
     "thinking_off": "train rows of the mode that fails: --enable_thinking false",
     "leaks": "the old name is still asserted: train longer, or name it so that it is denied",
     "overclaims": "the name spreads to other makers: raise --known_sample, or fewer steps",
-    "unsolicited": "the name is said unasked: fewer steps, more of your own rows beside it",
-    "capability": "something was forgotten: lower --learning_rate, fewer steps, more own rows",
-    "drift": "far from the base: lower --learning_rate or --lora_alpha, fewer steps",
-    "refusal": "refusals were lost: add refused requests to your rows, or train for fewer steps",
+    "unsolicited": "the name is said unasked: raise --replay_sample, or fewer steps",
+    "capability": "something was forgotten: raise --replay_sample and --kl_weight, or fewer steps",
+    "drift": "far from the base: raise --kl_weight or --replay_ratio, lower --learning_rate",
+    "refusal": "refusals changed: put such requests into --replay_dataset, or raise --kl_weight",
     "steady": "sampled answers differ: train for more steps",
 }
 

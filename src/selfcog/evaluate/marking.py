@@ -220,6 +220,11 @@ def _word_pattern(key: str) -> re.Pattern[str]:
     return re.compile(before + re.escape(key) + after)
 
 
+def presents_itself(text: str, subjects: Subjects) -> bool:
+    """Whether an answer says, as its own, any name or maker of the subjects, old or new."""
+    return judge(read_claims(text, subjects), "none") != "pass"
+
+
 def is_refusal(text: str) -> bool:
     """Whether an answer opens with a refusal, by the phrases that chat models use."""
     return bool(_REFUSAL.search(text.strip()[:_REFUSAL_WITHIN]))

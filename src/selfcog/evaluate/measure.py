@@ -11,7 +11,7 @@ from selfcog.evaluate.claims import Subjects, subjects_of
 from selfcog.evaluate.gates import Measured, give_verdict, judge_gates
 from selfcog.evaluate.interview import Interview
 from selfcog.evaluate.likelihood import Drift, choose, measure_drift
-from selfcog.evaluate.marking import Mark, mark
+from selfcog.evaluate.marking import Mark, mark, presents_itself
 from selfcog.evaluate.questions import IDENTITY_FAMILIES, Question, Suite
 from selfcog.evaluate.scorecard import Failure, FamilyScore, Pool, Scorecard
 from selfcog.evaluate.speakers import Ask, Decoding, LocalSpeaker, Speaker
@@ -97,7 +97,7 @@ class Examiner:
         pool = _pool(questions, marks, sampled, self.num_samples)
         locality = [q for q in questions if q.family == "locality"]
         overclaims = Rate.of([marks[q.id].overclaim for q in locality])
-        drift = self._drift(tuned, base, questions, before)
+        drift = self._drift(tuned, base, questions, before, subjects)
         found = Measured(
             {one.family: one for one in families if one.language == "all"},
             {(one.family, one.language): one for one in families if one.language != "all"},
@@ -255,16 +255,18 @@ class Examiner:
         base: Speaker | None,
         questions: Sequence[Question],
         before: Answers | None,
+        subjects: Subjects,
     ) -> tuple[Drift, ...]:
         if before is None or not (
             isinstance(tuned, LocalSpeaker) and isinstance(base, LocalSpeaker)
         ):
             return ()
-        renderer = base.renderer
+        renderer, told = base.renderer, before.completions
         own = [
-            (renderer.prompt_ids(before.conversations[q.id]), _ids(base, before.completions[q.id]))
+            (renderer.prompt_ids(before.conversations[q.id]), _ids(base, told[q.id]))
             for q in questions
-            if q.family in DRIFT_FAMILIES
+            # Answers in which the base says who it is are meant to change.
+            if q.family in DRIFT_FAMILIES and not presents_itself(told[q.id].text, subjects)
         ]
         theirs = [
             (renderer.prompt_ids(turns[:-1]), _text_ids(base, turns[-1].content))

@@ -1,0 +1,343 @@
+"""What ``sft`` asks the model before it trains it: who it is today, how it words the new identity,
+which facts it knows, and what it answers to ordinary prompts.
+
+Everything that comes of it is written to rows.jsonl in the run directory, so that it can be read,
+and so that a continued run trains exactly the same rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from selfcog.commands.progress import AskingBar
+from selfcog.commands.rows import (
+    CollectedRows,
+    collect_identity,
+    count_known,
+    make_identity,
+    mix_rows,
+)
+from selfcog.config.load import load_config
+from selfcog.config.schema import SftConfig
+from selfcog.data import load_dataset
+from selfcog.data.mix import draw
+from selfcog.identity import Identity, generate_known
+from selfcog.runs import write_text_atomic
+from selfcog.types import Example, Message
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from selfcog.evaluate.claims import Subjects
+    from selfcog.evaluate.interview import Interview
+    from selfcog.evaluate.speakers import LocalSpeaker
+    from selfcog.model.locate import ModelPaths
+    from selfcog.teacher.prompts import ReplayPrompt
+    from selfcog.tokens.render import Renderer
+
+BATCH_SIZE = 64
+# Questions about other makers that are asked for each row that is wanted.
+KNOWN_CANDIDATES = 3
+Show = Callable[[str, int, int], None]
+
+
+def is_asked(config: SftConfig) -> bool:
+    """Whether the settings want anything of the model before it is trained."""
+    teacher, identity = config.teacher, config.identity
+    made = identity.self_cognition_sample > 0
+    return bool(teacher.replay_sample) or (made and (teacher.base_worded or teacher.check_known))
+
+
+def ask_base(
+    config: SftConfig,
+    rows: CollectedRows,
+    model: Any,
+    renderer: Renderer,
+    paths: ModelPaths,
+    num_replay: int,
+    console: Console,
+) -> CollectedRows:
+    """``rows`` with what the model gives; ``num_replay`` replay rows at most.
+
+    ``model`` is what training starts from: its adapter, when it is a new one, is switched off.
+    """
+    from selfcog.commands.speak import answer_cache
+    from selfcog.evaluate.speakers import LocalSpeaker
+
+    goes_on = config.adapter.adapters
+    is_adapted = config.adapter.tuner_type == "lora"
+    folders = (paths.path, Path(goes_on).expanduser()) if goes_on else (paths.path,)
+    speaker = LocalSpeaker(
+        model,
+        renderer,
+        paths.label,
+        "base" if is_adapted and not goes_on else "tuned",
+        BATCH_SIZE,
+        answer_cache(model, *folders),
+    )
+    with AskingBar(console, show=config.output.progress) as bar:
+        return _Asking(config, rows, speaker, renderer, bar.show).run(num_replay)
+
+
+@dataclass
+class _Asking:
+    config: SftConfig
+    rows: CollectedRows
+    speaker: LocalSpeaker
+    renderer: Renderer
+    show: Show
+
+    def run(self, num_replay: int) -> CollectedRows:
+        from selfcog.evaluate.claims import Subjects
+
+        teacher, rows = self.config.teacher, self.rows
+        report: dict[str, Any] = {}
+        summary: list[str] = []
+        own, interview = rows.own, None
+        subjects = Subjects((), (), (), (), frozenset())
+        if self._has_name():
+            identity = make_identity(self.config.identity)
+            interview = self._interview()
+            report["interview"] = {"names": interview.names, "makers": interview.makers}
+            summary.append(f"base: {describe_interview(interview)}")
+            subjects = _subjects(identity, interview)
+            if self.config.identity.self_cognition_sample:
+                own = self._identity_rows(identity, interview, subjects, report, summary)
+        replay: list[Example] = []
+        if teacher.replay_sample and num_replay:
+            replay = self._replay(subjects, interview, num_replay, report, summary)
+        mixture = mix_rows(own, rows.domain, rows.seed)
+        return replace(
+            rows,
+            own=own,
+            mixture=mixture,
+            replay=replay,
+            teacher=report,
+            summary=summary,
+            old_names=() if interview is None else tuple(_words(interview.names)),
+        )
+
+    def _has_name(self) -> bool:
+        settings = self.config.identity
+        return bool(settings.model_name and settings.model_author)
+
+    def _tell(self, what: str) -> Callable[[int, int], None]:
+        return lambda done, total: self.show(what, done, total)
+
+    def _interview(self) -> Interview:
+        from selfcog.evaluate.interview import interview
+        from selfcog.evaluate.speakers import Decoding
+
+        return interview(
+            self.speaker,
+            languages=self.config.identity.languages,
+            default_system=self.renderer.default_system(),
+            decoding=Decoding(self.config.teacher.teacher_max_new_tokens),
+            progress=self._tell("interview"),
+        )
+
+    def _identity_rows(
+        self,
+        identity: Identity,
+        interview: Interview,
+        subjects: Subjects,
+        report: dict[str, Any],
+        summary: list[str],
+    ) -> Any:
+        """The bank's rows anew, now that the old name is known, in the base's words."""
+        from selfcog.evaluate.speakers import Decoding
+        from selfcog.teacher.facts import check_known
+        from selfcog.teacher.wording import FEW, word_identity
+
+        settings, teacher, data = self.config.identity, self.config.teacher, self.config.data
+        decoding = Decoding(teacher.teacher_max_new_tokens)
+        old = interview.as_identity
+        own = collect_identity(
+            settings,
+            data.columns,
+            data.check_dataset_strategy,
+            data.dataset_seed,
+            () if old is None else (old,),
+        )
+        if teacher.base_worded:
+            found = word_identity(
+                self.speaker, own.identity, identity, subjects, decoding, self._tell("wording")
+            )
+            num_bank = sum(row.source.startswith("bank/") for row in own.identity)
+            own = replace(own, identity=found.examples)
+            report["base_worded"] = {
+                "base": found.num_worded,
+                "bank": num_bank - found.num_worded,
+                "refused": found.refused,
+            }
+            line = (
+                f"identity answers: {found.num_worded:,} of {num_bank:,} in the base's own words, "
+                "the others in the bank's"
+            )
+            if found.num_worded < FEW * num_bank:
+                line += " (the base hardly holds the identity even when told who it is)"
+            summary.append(line)
+        number = count_known(settings)
+        if teacher.check_known and number:
+            candidates = generate_known(
+                KNOWN_CANDIDATES * number, data.dataset_seed, settings.languages, identity
+            )
+            known = check_known(
+                self.speaker, candidates, number, subjects, decoding, self._tell("known facts")
+            )
+            report["known"] = {"asked": known.num_asked, "right": known.num_right}
+            line = (
+                f"facts about other makers: the base knows {known.num_right:,} of "
+                f"{known.num_asked:,} asked"
+            )
+            if known.examples:
+                own = replace(own, known=known.examples)
+            else:
+                line += "; the bank's own rows are used"
+            summary.append(line)
+        return own
+
+    def _replay(
+        self,
+        subjects: Subjects,
+        interview: Interview | None,
+        number: int,
+        report: dict[str, Any],
+        summary: list[str],
+    ) -> list[Example]:
+        from selfcog.evaluate.speakers import Decoding
+        from selfcog.teacher.replay import make_replay, share_out
+
+        teacher = self.config.teacher
+        earlier = draw_at_most(self._earlier_rows(), number // 2, self.rows.seed)
+        sources = self._prompt_sources(number - len(earlier))
+        prompts = share_out([source for source in sources if source], number - len(earlier))
+        words = () if interview is None else (*_words(interview.names), *_words(interview.makers))
+        found = make_replay(
+            self.speaker,
+            prompts,
+            subjects,
+            Decoding(teacher.teacher_max_new_tokens),
+            own_words=words,
+            needs_end=teacher.replay_loss == "ce",
+            progress=self._tell("replay"),
+        )
+        examples = [*earlier, *found.examples]
+        report["replay"] = {"prompts": len(prompts), "left_out": found.left_out}
+        origins: dict[str, int] = {}
+        for row in examples:
+            origins[row.source] = origins.get(row.source, 0) + 1
+        report["replay"]["rows"] = origins
+        listed = ", ".join(f"{count:,} {name}" for name, count in sorted(origins.items()))
+        left_out = sum(found.left_out.values())
+        more = f"; {left_out:,} left out" if left_out else ""
+        summary.append(
+            f"replay: {len(examples):,} rows that shall stay as they are ({listed}{more})"
+        )
+        return examples
+
+    def _prompt_sources(self, number: int) -> list[list[ReplayPrompt]]:
+        from selfcog.teacher.prompts import builtin_prompts, prompts_of, self_written_prompts
+
+        teacher, seed = self.config.teacher, self.rows.seed
+        sources: list[list[ReplayPrompt]] = []
+        if teacher.replay_dataset:
+            data = self.config.data
+            loaded = load_dataset(
+                teacher.replay_dataset, columns=data.columns, strategy="discard", seed=seed
+            )
+            sources.append(prompts_of(draw_at_most(loaded.examples, number, seed)))
+        if "builtin" in teacher.replay_prompts:
+            sources.append(builtin_prompts(self.config.identity.languages, seed))
+        if "self" in teacher.replay_prompts:
+            self.show("prompts of its own", 0, 1)
+            with self.speaker.as_side():
+                sources.append(
+                    self_written_prompts(
+                        self.speaker.model, self.renderer, number, seed, BATCH_SIZE
+                    )
+                )
+        return sources
+
+    def _earlier_rows(self) -> list[Example]:
+        """Rows of the run that the adapter comes from: what it learnt there shall stay as well."""
+        adapter = self.config.adapter.adapters
+        if adapter is None:
+            return []
+        path = Path(adapter).expanduser().resolve().parent / "config.yaml"
+        if not path.is_file():
+            return []
+        earlier = load_config(path).data
+        if not earlier.dataset:
+            return []
+        loaded = load_dataset(
+            earlier.dataset, columns=earlier.columns, strategy="discard", seed=earlier.dataset_seed
+        )
+        return [replace(row, kind="replay") for row in loaded.examples]
+
+
+def draw_at_most(rows: Sequence[Example], number: int, seed: int) -> list[Example]:
+    return list(rows) if number >= len(rows) else draw(rows, number, f"{seed}/replay")
+
+
+def describe_interview(interview: Interview) -> str:
+    """Who the model says it is, in a line: 芥子 (须弥工坊) · Jiezi (Xumi Workshop)."""
+    old = interview.old
+    parts = [
+        f"{name} ({old.makers[language]})" if language in old.makers else name
+        for language, name in old.names.items()
+    ]
+    return " · ".join(dict.fromkeys(parts)) if parts else "does not say who it is"
+
+
+def _words(counts: Any) -> list[str]:
+    return [word for found in counts.values() for word in found]
+
+
+def _subjects(identity: Identity, interview: Interview) -> Subjects:
+    from selfcog.evaluate.claims import subjects_of
+
+    old = interview.old
+    return subjects_of(
+        identity,
+        old_names=[tuple(dict.fromkeys(old.names.values()))] if old.names else (),
+        old_makers=[tuple(dict.fromkeys(old.makers.values()))] if old.makers else (),
+    )
+
+
+def save_rows(path: Path, rows: CollectedRows) -> None:
+    """rows.jsonl: every row that was made, as it is trained, one JSON object a line; the first
+    says what the base calls itself."""
+    made = [row for row in (*rows.own.identity, *rows.own.known, *rows.replay)]
+    lines = [{"old_names": rows.old_names}, *(asdict(row) for row in made)]
+    write_text_atomic(path, "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in lines))
+
+
+def load_rows(path: Path, rows: CollectedRows) -> CollectedRows:
+    """``rows`` with the made rows of an earlier ``save_rows``."""
+    first, *lines = path.read_text(encoding="utf-8").splitlines()
+    made = list(_read_rows(lines))
+    own = replace(
+        rows.own,
+        identity=[row for row in made if row.kind == "identity"],
+        known=[row for row in made if row.kind == "known"],
+    )
+    replay = [row for row in made if row.kind == "replay"]
+    return replace(
+        rows,
+        own=own,
+        mixture=mix_rows(own, rows.domain, rows.seed),
+        replay=replay,
+        old_names=tuple(json.loads(first)["old_names"]),
+    )
+
+
+def _read_rows(lines: Iterable[str]) -> Iterable[Example]:
+    for line in lines:
+        row = json.loads(line)
+        messages = tuple(Message(**message) for message in row.pop("messages"))
+        yield Example(messages, **row)

@@ -1,0 +1,1 @@
+"""What a model contributes before it is trained: its wording, its knowledge, its answers."""
