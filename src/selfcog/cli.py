@@ -18,6 +18,7 @@ from selfcog.errors import ConfigError, SelfcogError
 VERBS = {
     "demo": ("demo", "teach the model that ships along a name, and show it before and after"),
     "sft": ("sft", "train a model of yours on an identity and on your own data"),
+    "sweep": ("sweep", "train a grid of settings, measure each, and choose one"),
     "infer": ("infer", "talk to a model, a checkpoint or a merged folder"),
     "eval": ("eval", "measure a model: is it the new identity, and what did it cost?"),
     "interview": ("interview", "ask a model what it says of itself today"),

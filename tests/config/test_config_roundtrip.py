@@ -127,6 +127,7 @@ BASES: dict[str, dict[str, Any]] = {
     "demo": {},
     "eval": {"ckpt_dir": "c"},
     "interview": {"model": "m"},
+    "sweep": {"model": "embedded", "dataset": ["a"]},
 }
 LEFT_OUT = {
     "deepspeed", "fsdp", "global_batch_size", "val_dataset", "adapters", "max_shard_size",
