@@ -1,0 +1,1 @@
+"""Measurements beside the package; each has a README and one command."""
