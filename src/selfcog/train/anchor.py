@@ -21,10 +21,12 @@ import torch
 
 from selfcog.config.schema import TeacherSection
 from selfcog.events import TeacherEvent
+from selfcog.tokens.pack import pack
 from selfcog.train.batches import AnchoredExample
 from selfcog.train.dist import World
 from selfcog.train.forward import Forward
 from selfcog.train.loss import Teacher
+from selfcog.train.memory import shrink
 from selfcog.train.schedule import StepPlan
 from selfcog.types import TokenizedExample
 
@@ -65,12 +67,13 @@ def record_teacher(
     was_training = forward.model.training
     forward.model.eval()
     mine = list(range(world.rank, len(rows), world.size))
-    found: dict[int, Teacher] = {}
-    # A row at a time: what is recorded does not depend on its neighbours or on the ranks.
-    for index in mine:
-        for batch in forward.batches([rows[index]]):
-            chunks = forward.log_probabilities(batch.to(world.device))
-            found[index] = _join([_summarise(logp_CV, top_k) for logp_CV in chunks])
+    while True:
+        try:
+            found = _record(forward, rows, mine, top_k, world.device)
+            break
+        except torch.OutOfMemoryError:
+            pass  # the trace holds the tensors: leave the block before trying again
+        shrink(forward, max(row.num_tokens for row in rows), True)
     forward.model.train(was_training)
     every = {index: one for part in world.collect(found) for index, one in part.items()}
     anchored = [
@@ -85,6 +88,39 @@ def record_teacher(
     )
     seconds = time.perf_counter() - started
     return anchored, TeacherEvent(len(rows), num_places, top_k, num_bytes, seconds)
+
+
+def _record(
+    forward: Forward,
+    rows: Sequence[TokenizedExample],
+    mine: Sequence[int],
+    top_k: int,
+    device: torch.device,
+) -> dict[int, Teacher]:
+    found: dict[int, Teacher] = {}
+    for group in _group(forward, [rows[index].num_tokens for index in mine]):
+        members = [mine[place] for place in group]
+        batch, *others = forward.batches([rows[index] for index in members])
+        assert not others, "a group is one forward pass"
+        chunks = forward.log_probabilities(batch.to(device))
+        whole = _join([_summarise(logp_CV, top_k) for logp_CV in chunks])
+        sizes = [rows[index].num_supervised for index in members]
+        found.update(zip(members, _split(whole, sizes), strict=True))
+    return found
+
+
+def _group(forward: Forward, lengths: Sequence[int]) -> list[list[int]]:
+    """Places of rows that make one forward pass, in the order in which it has them."""
+    if forward.attention == "padded":
+        return [[place] for place in range(len(lengths))]
+    return pack(lengths, forward.token_budget)
+
+
+def _split(teacher: Teacher, sizes: Sequence[int]) -> list[Teacher]:
+    parts = (
+        tensor.split(list(sizes)) for tensor in (teacher.ids_NK, teacher.logp_NK, teacher.rest_N)
+    )
+    return [Teacher(*tensors) for tensors in zip(*parts, strict=True)]
 
 
 def _summarise(logp_CV: torch.Tensor, top_k: int) -> Teacher:
