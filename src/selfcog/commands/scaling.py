@@ -50,6 +50,9 @@ def fit_scale(
     if config.adapter.tuner_type == "full":
         console.print("scale: all weights were trained, so there is no adapter to shrink")
         return
+    if config.data.dataset or config.adapter.adapters is not None:
+        console.print("scale: the adapter holds more than the identity, so it stays as it is")
+        return
     if reason := why_not_scalable(checkpoint):
         console.print(f"scale: the adapter stays as it is: {reason}", markup=False)
         return
@@ -79,7 +82,8 @@ def choose_scale(measure: Measure, most_kl: float) -> ScaleChoice:
             tried[scale] = measure(scale)
     for scale in SMALLER:
         tried[scale] = measure(scale)
-        if tried[scale]["identity"] < min(right, ENOUGH):
+        found = tried[scale]
+        if found.get("kl", 0.0) <= most_kl and found["identity"] < min(right, ENOUGH):
             break
     allowed = {s: found for s, found in tried.items() if found.get("kl", 0.0) <= most_kl}
     # All drift too far: then as little as can be had without losing answers.
@@ -113,6 +117,8 @@ def search_scale(model: Any, checkpoint: Path, evaluate: Evaluate, most_kl: floa
     if found.scale != 1.0:
         scale_adapter(checkpoint, found.scale)
     if info is not None:
-        metrics = {**info.metrics, **found.tried[found.scale]}
-        replace(info, adapter_scale=found.scale, metrics=metrics).write(checkpoint)
+        # What was measured of the adapter as it was (its loss) is no longer true.
+        metrics = info.metrics if found.scale == 1.0 else found.tried[found.scale]
+        whole = info.adapter_scale * found.scale
+        replace(info, adapter_scale=whole, metrics=metrics).write(checkpoint)
     return found

@@ -25,6 +25,7 @@ from selfcog.config.load import load_config
 from selfcog.config.schema import SftConfig
 from selfcog.data import load_dataset
 from selfcog.data.mix import draw
+from selfcog.errors import SelfcogError
 from selfcog.identity import Identity, generate_known
 from selfcog.runs import write_text_atomic
 from selfcog.types import Example, Message
@@ -49,7 +50,11 @@ def is_asked(config: SftConfig) -> bool:
     """Whether the settings want anything of the model before it is trained."""
     teacher, identity = config.teacher, config.identity
     made = identity.self_cognition_sample > 0
-    return bool(teacher.replay_sample) or (made and (teacher.base_worded or teacher.check_known))
+    return wants_replay(config) or (made and (teacher.base_worded or teacher.check_known))
+
+
+def wants_replay(config: SftConfig) -> bool:
+    return config.teacher.replay_sample > 0 and config.teacher.kl_weight > 0
 
 
 def ask_base(
@@ -94,7 +99,7 @@ class _Asking:
     def run(self, num_replay: int) -> CollectedRows:
         from selfcog.evaluate.claims import Subjects
 
-        teacher, rows = self.config.teacher, self.rows
+        rows = self.rows
         report: dict[str, Any] = {}
         summary: list[str] = []
         own, interview = rows.own, None
@@ -108,7 +113,7 @@ class _Asking:
             if self.config.identity.self_cognition_sample:
                 own = self._identity_rows(identity, interview, subjects, report, summary)
         replay: list[Example] = []
-        if teacher.replay_sample and num_replay:
+        if wants_replay(self.config) and num_replay:
             replay = self._replay(subjects, interview, num_replay, report, summary)
         mixture = mix_rows(own, rows.domain, rows.seed)
         return replace(
@@ -213,7 +218,11 @@ class _Asking:
         from selfcog.teacher.replay import make_replay, share_out
 
         teacher = self.config.teacher
-        earlier = draw_at_most(self._earlier_rows(), number // 2, self.rows.seed)
+        try:
+            earlier = draw_at_most(self._earlier_rows(), number // 2, self.rows.seed)
+        except SelfcogError as error:
+            earlier = []
+            summary.append(f"warning: rows of the adapter's own run are not replayed: {error}")
         sources = self._prompt_sources(number - len(earlier))
         prompts = share_out([source for source in sources if source], number - len(earlier))
         words = () if interview is None else (*_words(interview.names), *_words(interview.makers))
@@ -311,15 +320,18 @@ def _subjects(identity: Identity, interview: Interview) -> Subjects:
 
 def save_rows(path: Path, rows: CollectedRows) -> None:
     """rows.jsonl: every row that was made, as it is trained, one JSON object a line; the first
-    says what the base calls itself."""
+    holds what the base calls itself and the report of what it gave."""
     made = [row for row in (*rows.own.identity, *rows.own.known, *rows.replay)]
-    lines = [{"old_names": rows.old_names}, *(asdict(row) for row in made)]
+    head = {"old_names": rows.old_names, "teacher": rows.teacher}
+    lines = [head, *(asdict(row) for row in made)]
     write_text_atomic(path, "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in lines))
 
 
 def load_rows(path: Path, rows: CollectedRows) -> CollectedRows:
     """``rows`` with the made rows of an earlier ``save_rows``."""
-    first, *lines = path.read_text(encoding="utf-8").splitlines()
+    # Not splitlines: an answer may hold U+2028, which is no end of a line in JSONL.
+    first, *lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
+    head = json.loads(first)
     made = list(_read_rows(lines))
     own = replace(
         rows.own,
@@ -332,7 +344,8 @@ def load_rows(path: Path, rows: CollectedRows) -> CollectedRows:
         own=own,
         mixture=mix_rows(own, rows.domain, rows.seed),
         replay=replay,
-        old_names=tuple(json.loads(first)["old_names"]),
+        teacher=head["teacher"],
+        old_names=tuple(head["old_names"]),
     )
 
 

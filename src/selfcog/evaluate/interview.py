@@ -42,7 +42,8 @@ _MAKER = {
     ),
     "en": re.compile(
         r"\b(?:developed|created|made|built|trained|designed) (?:by|at)\s+"
-        r"((?:[A-Z][\w·&.'\-]*|of|and|&)(?:\s(?:[A-Z0-9][\w·&.'\-]*|of|and|&|the))*)"
+        r"((?:[A-Z](?:[\w·&'\-]|\.(?=\w))*|of|and|&)"
+        r"(?:\s(?:[A-Z0-9](?:[\w·&'\-]|\.(?=\w))*|of|and|&|the))*)"
     ),
 }
 

@@ -22,6 +22,8 @@ def why_not_scalable(adapter: Path) -> str:
     config = read_adapter_config(adapter)
     if config.get("modules_to_save"):
         return "it holds whole modules (--modules_to_save), which are no product of two matrices"
+    if config.get("bias", "none") != "none":
+        return "it holds trained biases, which are no product of two matrices"
     if config.get("use_dora"):
         return "DoRA's magnitudes do not shrink with it"
     return ""

@@ -110,6 +110,7 @@ def self_written_prompts(
     header = list(encode(before, add_special_tokens=False))
     # What ends a user turn: "<|im_end|>", " [/INST]" … up to the line's end.
     end = after.strip().splitlines()[0] if after.strip() else ""
+    control = [str(token) for token in renderer.tokenizer.added_tokens_decoder.values()]
     sampling = Sampling(MOST_TOKENS, temperature=1.0, seed=seed)
     found: dict[str, ReplayPrompt] = {}
     for ids in generate_ids(model, renderer, [header] * number, sampling, batch_size):
@@ -117,7 +118,8 @@ def self_written_prompts(
         written = renderer.tokenizer.decode(ids[:-1] if stopped else ids)
         cut, ended, _ = written.partition(end) if end else (written, "", "")
         prompt = cut.strip()
-        if (stopped or ended) and len(prompt) >= LEAST_CHARACTERS and "\ufffd" not in prompt:
+        is_clean = "\ufffd" not in prompt and not any(token in prompt for token in control)
+        if (stopped or ended) and len(prompt) >= LEAST_CHARACTERS and is_clean:
             row = ReplayPrompt((Message("user", prompt),), "self")
             found.setdefault(normalize_question(prompt), row)
     return [row for key, row in found.items() if key]

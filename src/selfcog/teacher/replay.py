@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from selfcog.evaluate.claims import Subjects, judge, read_claims
+from selfcog.evaluate.claims import Claims, Subjects, read_claims
 from selfcog.evaluate.speakers import Ask, Decoding, LocalSpeaker, Progress
 from selfcog.evaluate.text import normalize_answer
 from selfcog.identity.text import mentions
 from selfcog.teacher.prompts import ReplayPrompt
-from selfcog.types import Example, Message
+from selfcog.types import Completion, Example, Message
 
 KIND = "replay"
 
@@ -64,7 +64,7 @@ def make_replay(
     examples: list[Example] = []
     left_out: Counter[str] = Counter()
     for prompt, answer in zip(prompts, answers, strict=True):
-        reason = _reason_against(prompt, answer.text, subjects, own_words)
+        reason = _reason_against(prompt, answer, subjects, own_words)
         if needs_end and answer.finish_reason == "length":
             reason = reason or "cut off at the length limit"
         if reason:
@@ -79,19 +79,27 @@ def make_replay(
 
 
 def _reason_against(
-    prompt: ReplayPrompt, text: str, subjects: Subjects, own_words: Sequence[str]
+    prompt: ReplayPrompt, answer: Completion, subjects: Subjects, own_words: Sequence[str]
 ) -> str:
+    text = answer.text
     if not text.strip():
         return "empty answer"
     claims = read_claims(text, subjects)
     if claims.degenerate:
         return "answer that repeats itself"
-    # Under a persona its name is said as one's own, and shall be.
-    is_persona = prompt.messages[0].role == "system"
-    if not is_persona and judge(claims, "none") != "pass":
+    if _says_who_it_is(claims, prompt) or (
+        answer.thinking and _says_who_it_is(read_claims(answer.thinking, subjects), prompt)
+    ):
         return "says who it is"
     words = (*subjects.names, *subjects.makers, *own_words)
-    normal = normalize_answer(f"{prompt.text}\n{text}")
+    normal = normalize_answer("\n".join((prompt.text, answer.thinking or "", text)))
     if any(mentions(normal, normalize_answer(word)) for word in words):
         return "names the old or the new identity"
     return ""
+
+
+def _says_who_it_is(claims: Claims, prompt: ReplayPrompt) -> bool:
+    """Whether a known name is said as one's own that no system prompt gave."""
+    given = "\n".join(turn.content for turn in prompt.messages if turn.role == "system")
+    leaked = [word for word in claims.leaked if not mentions(given, word)]
+    return bool(leaked) or "asserted" in (claims.name, claims.maker)

@@ -138,6 +138,8 @@ def _reason_against(
     text, model_answer = answer.text.strip(), row.messages[-1].content
     language: Language = "zh" if row.language == "zh" else "en"
     claims = read_claims(text, subjects, language)
+    if answer.thinking and read_claims(answer.thinking, subjects).leaked:
+        return "an old name in its reasoning"
     if answer.finish_reason == "length" or claims.degenerate or not text:
         return "not finished or repeating itself"
     if claims.in_language is False:
@@ -148,9 +150,12 @@ def _reason_against(
     if row.intent == "smalltalk":
         return "" if _is_anonymous(text, claims, subjects) else "says who it is"
     if row.intent == "persona":
-        return "" if _obeys(row, text, bank, identity) else "persona not obeyed"
+        obeyed = _obeys(row, text, bank, identity) and not claims.leaked
+        return "" if obeyed else "persona not obeyed"
     asked = _JUDGED.get(row.intent) or _ASKS.get(bank.asks.get(row.intent, ()), "name")
-    if judge(claims, asked) != "pass":
+    # "No." and "Yes." answer as well, but a row shall carry the name.
+    has_name = asked not in ("deny", "affirm") or claims.name == "asserted"
+    if judge(claims, asked) != "pass" or not has_name:
         return "does not say what was asked for"
     # What the bank's answer tells beside it (a version, a web address) must be told as well.
     values = identity.slot_values(row.language)

@@ -114,7 +114,7 @@ def prepare_training(
             num_steps=plan.num_steps,
             learning_rate=peak,
         ),
-        data_hash=hash_rows([*rows, *replay_rows]),
+        data_hash="/".join(hash_rows(part) for part in (rows, replay_rows) if part),
         world_size=world.size,
         loss_scale=FIRST_LOSS_SCALE if own_dtype == torch.float16 else 1.0,
     )
