@@ -207,11 +207,11 @@ class TeacherSection(Config):
     replay_sample: int = Field(default=400, ge=0)
     """Prompts that the base answers before training, to be answered alike afterwards; 0: none."""
 
-    replay_prompts: tuple[Literal["user", "builtin", "self"], ...] = ("user", "builtin", "self")
-    """Where they come from: your rows, a built-in list, or written by the base itself."""
+    replay_prompts: tuple[Literal["builtin", "self"], ...] = ("builtin", "self")
+    """Where they come from: a built-in list, or written by the base itself."""
 
     replay_dataset: tuple[str, ...] = ()
-    """Files of your own whose prompts come first."""
+    """Files of your own whose prompts are taken as well."""
 
     replay_ratio: float = Field(default=0.5, gt=0)
     """Replay rows in a step, for each of its examples; they come on top."""
