@@ -103,9 +103,8 @@ def run(config: SftConfig, notices: Sequence[str] = ()) -> SftResult:
     try:
         model = make_model(config, paths)
         if teaching.is_asked(config):
-            rows = world.share(
-                learn_from_base(config, rows, model, renderer, paths, world, run_dir, console)
-            )
+            rows = learn_from_base(config, rows, model, renderer, paths, world, run_dir, console)
+            rows = teaching.share_rows(rows, world)
             tokens = render_rows(rows, renderer, config)
         tokens = share_loss(tokens, config)
         evaluators = []

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from selfcog.model.locate import ModelPaths
     from selfcog.teacher.prompts import ReplayPrompt
     from selfcog.tokens.render import Renderer
+    from selfcog.train.dist import World
 
 BATCH_SIZE = 64
 # Questions about other makers that are asked for each row that is wanted.
@@ -347,6 +348,15 @@ def load_rows(path: Path, rows: CollectedRows) -> CollectedRows:
         teacher=head["teacher"],
         old_names=tuple(head["old_names"]),
     )
+
+
+def share_rows(rows: CollectedRows, world: World) -> CollectedRows:
+    """Rank 0's made rows on every rank; what comes from files every rank has read itself."""
+    own, replay, old_names = world.share((rows.own, rows.replay, rows.old_names))
+    if world.is_main:
+        return rows
+    mixture = mix_rows(own, rows.domain, rows.seed)
+    return replace(rows, own=own, mixture=mixture, replay=replay, old_names=old_names)
 
 
 def _read_rows(lines: Iterable[str]) -> Iterable[Example]:
