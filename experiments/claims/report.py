@@ -84,14 +84,22 @@ def summarise(arm: ArmResult) -> dict[str, Any]:
         return pool_pairs(found)
 
     drifts = [card.drift[0].mean_kl for card in cards if card.drift]
-    itself = [score.as_itself for card in cards if (score := card.family("generalisation"))]
+
+    def itself(language: str) -> Rate | None:
+        found = [
+            score.as_itself
+            for card in cards
+            if (score := card.family("generalisation", language)) and score.as_itself
+        ]
+        return pool_rates(found) if found else None
+
     return {
         "arm": arm.name,
         "runs": len(arm.results),
         "failed": sum(result.status == "failed" for result in arm.results),
         "zh": rate("generalisation", "zh"),
         "en": rate("generalisation", "en"),
-        "base_as_itself": pool_rates([one for one in itself if one]) if any(itself) else None,
+        "base_as_itself": {language: itself(language) for language in ("zh", "en")},
         "leaks": pool_rates(card.pool.leaks for card in cards) if cards else None,
         "overclaims": pool_rates(card.overclaims for card in cards) if cards else None,
         "kept": pair(KEPT),
@@ -120,7 +128,8 @@ def write_report(
     hashes = {card.provenance["suite_hash"] for arm in arms for card in arm.cards()}
     about = (
         f"Model: {model}. Seeds: {', '.join(map(str, seeds))}; names: {len(experiment.pairs)}. "
-        f"{'/'.join(sorted(sizes))} suite {'/'.join(sorted(hashes))}, greedy answers. "
+        f"{'/'.join(sorted(sizes))} suite, drawn anew for each seed ({', '.join(sorted(hashes))}), "
+        "greedy answers. "
         f"Made on {date.today().isoformat()} with python {platform.python_version()}, "
         + ", ".join(f"{package} {version(package)}" for package in PACKAGES)
         + ", on a CPU."
@@ -137,8 +146,8 @@ def write_report(
 
 
 NOTE = (
-    "Unseen wordings: right answers pooled over runs, Wilson 95 % limits (the runs are asked the "
-    "same questions, so the truth is somewhat wider). Leaks: questions about itself that were "
+    "Unseen wordings: right answers pooled over runs, Wilson 95 % limits (runs share some of their "
+    "questions, so the truth is somewhat wider). Leaks: questions about itself that were "
     "answered with an old name or maker. Over-claims: others' work called its own. Kept: tuned − "
     "base in percentage points over third parties' works, short questions and multiple choice, "
     "with Newcombe's paired 95 % limits. Manners: the same over refusals and harmless look-alikes. "
@@ -167,9 +176,10 @@ def table(rows: Sequence[dict[str, Any]]) -> list[str]:
             f"{row['fit']}/{row['runs']}" if row["runs"] else "–",
         ]
         lines.append("| " + " | ".join(cells) + " |")
-    itself = [row["base_as_itself"] for row in rows if row["base_as_itself"]]
-    if itself:
-        lines += ["", f"The base, asked for its own name in the same wordings: {share(itself[0])}."]
+    measured = [found for row in rows if (found := row["base_as_itself"])["zh"] and found["en"]]
+    if measured:
+        zh, en = share(measured[0]["zh"]), share(measured[0]["en"])
+        lines += ["", f"The base, asked for its own name in the same wordings: zh {zh}, en {en}."]
     return lines
 
 
@@ -217,11 +227,11 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
         if row["kl"]:
             right.plot(row["kl"], [place] * len(row["kl"]), "o", color="#a85848", ms=4)
     left.set_yticks(range(len(shown)), [row["arm"] for row in shown])
-    left.invert_yaxis()
-    left.set_xlabel("unseen wordings answered with name and maker, %")
+    left.set_ylim(len(shown) - 0.4, -0.6)
+    left.set_xlabel("unseen wordings answered rightly, %")
     right.set_xscale("log")
     right.axvline(0.05, color="grey", lw=1, ls="--")
-    right.set_xlabel("drift from the base, KL in nats a token (dashed: the gate)")
+    right.set_xlabel("drift from the base, nats a token (dashed: gate)")
     for axes in (left, right):
         axes.grid(axis="x", alpha=0.3)
     figure.savefig(path, dpi=110)
