@@ -1,0 +1,1 @@
+"""Speed, memory and starts of selfcog beside its peers: ``make bench``."""
