@@ -53,7 +53,9 @@ def check_bars(series: Sequence[Series]) -> list[Bar]:
     if any(part == "token" for part, _ in run):
         ours = _find(series, "token", None, OURS, "first token")
         hf = _find(series, "token", None, "hf", "first token")
-        bars.append(_cheaper("start → first token, against transformers", ours, hf, "cpu_s", 0.5))
+        model = ours.model if ours else ""
+        what = f"start → first token of {model} + adapter, against transformers"
+        bars.append(_cheaper(what, ours, hf, "cpu_s", 0.5))
     if any(part == "demo" for part, _ in run):
         ours = _find(series, "demo", None, OURS, "the same rows")
         hf = best([one for one in series if one.part == "demo" and not one.is_ours], "steps_per_s")
@@ -93,15 +95,16 @@ def _merge(series: Sequence[Series]) -> list[Bar]:
     others = [one for one in series if one.part == "merge" and not one.is_ours]
     peer = best(others, "cpu_s", lowest=True)
     name = f" ({peer.label})" if peer else ""
+    what = f"merge of {ours.model}" if ours else "merge"
     same = _find(series, "merge", None, OURS, "against peft's result")
     bars = [
-        _cheaper(f"merge, against the best peer{name}", ours, peer, "cpu_s", 1 / 3),
-        _at_most("merge, anonymous memory", ours, "peak_anon_gb", 0.5, "GB"),
+        _cheaper(f"{what}, against the best peer{name}", ours, peer, "cpu_s", 1 / 3),
+        _at_most(f"{what}, anonymous memory", ours, "peak_anon_gb", 0.5, "GB"),
     ]
     if same is not None:
         values = same.readings[0].values
         found = f"{values['differing']:.0f} of {values['tensors']:.0f} tensors differ"
-        bars.append(Bar("merge, against peft's", "bit-identical", found, not values["differing"]))
+        bars.append(Bar(f"{what}, against peft's", "bit-identical", found, not values["differing"]))
     return bars
 
 

@@ -40,7 +40,8 @@ CLI = {
 def quick_commands(model: Path, broken: Path, folder: Path) -> list[Command]:
     """``--help``, a flag that does not exist, and rows that cannot be read."""
     missing = ("--no_such_flag", "1")
-    swift = ("sft", "--model", str(model), *SWIFT_MODEL, "--use_cpu", "true")
+    swift: Words = ("sft", "--model", str(model), *SWIFT_MODEL)
+    swift += ("--check_model", "false", "--use_cpu", "true")
     ours = ("sft", "--model", str(model))
     rows = ("--dataset", str(broken))
     out = ("--output_dir", str(folder / "quick"))
@@ -51,7 +52,7 @@ def quick_commands(model: Path, broken: Path, folder: Path) -> list[Command]:
         Command(OURS, "data error", (*CLI[OURS], *ours, *rows, *strict, *out), fails=True),
         Command("trl", "help", (*CLI["trl"], "sft", "--help")),
         Command("swift", "help", (*CLI["swift"], "sft", "--help")),
-        Command("swift", "usage error", (*CLI["swift"], *swift, *missing), fails=True),
+        Command("swift", "usage error", (*CLI["swift"], *swift, *rows, *missing), fails=True),
         Command("swift", "data error", (*CLI["swift"], *swift, *rows, *out), fails=True),
         Command("llamafactory", "help", (*CLI["llamafactory"], "train", "--help")),
         Command(

@@ -215,6 +215,7 @@ def _script_flags(setting: Setting, job: Job) -> list[str]:
 
 def _swift_flags(setting: Setting, job: Job) -> list[str]:
     flags = ["--model", str(job.model), *SWIFT_MODEL, "--dataset", str(job.rows.path)]
+    flags += ["--check_model", "false"]  # or it would ask its hub
     flags += ["--tuner_type", "lora", "--lora_rank", str(job.rank)]
     flags += ["--lora_alpha", str(job.alpha), "--lora_dropout", "0"]
     flags += ["--target_modules", "all-linear", "--max_length", "2048", "--use_cpu", "true"]
@@ -226,8 +227,8 @@ def _swift_flags(setting: Setting, job: Job) -> list[str]:
     return [*flags, "--output_dir", str(job.folder / "run"), *setting.flags]
 
 
-# The folder's name says nothing to ms-swift, and it would ask its hub.
-SWIFT_MODEL = ("--model_type", "qwen2", "--template", "chatml", "--check_model", "false")
+# The folder's name says nothing to ms-swift.
+SWIFT_MODEL = ("--model_type", "qwen2", "--template", "chatml")
 
 
 def _llamafactory_yaml(setting: Setting, job: Job) -> str:

@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,7 +46,7 @@ class Outcome:
     def tail(self) -> str:
         """The last lines of what it printed, for a message."""
         lines = [line.strip() for line in self.output.splitlines() if line.strip()]
-        return " | ".join(lines[-TAIL_LINES:])
+        return " / ".join(lines[-TAIL_LINES:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +69,10 @@ def run(
     """Run ``command`` to its end in a process group of its own; its output goes to ``log``."""
     log.parent.mkdir(parents=True, exist_ok=True)
     limit = int(available_memory() * MEMORY_SHARE)
-    given = log.with_suffix(".in")
-    given.write_text(stdin, encoding="utf-8")
     started = time.time()
-    with log.open("wb") as out, given.open("rb") as words:
+    with log.open("wb") as out, tempfile.TemporaryFile() as words:
+        words.write(stdin.encode())
+        words.seek(0)
         process = subprocess.Popen(
             command,
             stdin=words,

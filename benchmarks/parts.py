@@ -205,7 +205,7 @@ class Bench:
     def _run_command(self, command: Command, log: Path) -> Reading:
         outcome = run(
             [self.installed.pythons[command.peer], *command.words],
-            log.with_name(f"{log.name}.txt"),
+            log.with_name(f"{log.name.replace(' ', '_')}.txt"),
             environment(command.peer, 1, self.output / "cache"),
             stdin=command.stdin,
         )

@@ -85,7 +85,8 @@ def part_table(series: Sequence[Series]) -> Table:
     rows = [["", *(heading for _, heading, _ in columns.shown), "selfcog / this"]]
     for one in series:
         if not any(one.values(name) for name, _, _ in columns.shown):
-            rows.append([one.label, one.trouble or "–", *[""] * len(columns.shown)])
+            status = one.trouble.status if one.trouble else "–"
+            rows.append([one.label, status, *[""] * len(columns.shown)])
             continue
         cells = []
         for name, _, digits in columns.shown:

@@ -59,10 +59,9 @@ class Series:
         return Spread.of(self.values(name))
 
     @property
-    def trouble(self) -> str:
-        """Why a reading is missing; "" where none is."""
-        bad = [one for one in self.readings if one.status != "ok"]
-        return f"{bad[0].status}: {bad[0].message}" if bad else ""
+    def trouble(self) -> Reading | None:
+        """The first reading that has no numbers; its message may name files of this machine."""
+        return next((one for one in self.readings if one.status != "ok"), None)
 
     def to_json(self) -> dict[str, object]:
         names = {name: None for one in self.readings for name in one.values}
@@ -72,7 +71,7 @@ class Series:
             "peer": self.peer,
             "setting": self.setting,
             "values": {name: self.values(name) for name in names},
-            "trouble": self.trouble,
+            "trouble": describe(self.trouble) if self.trouble else "",
         }
 
 
