@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 TORCH  ?= torch==2.13.0
 READY  := $(VENV)/.ready
 
-.PHONY: setup demo test lint format docs clean
+.PHONY: setup demo test bench lint format docs clean
 
 setup: $(READY)
 
@@ -27,6 +27,11 @@ demo: setup
 # One thread a worker: the workers share the cores.
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+
+# selfcog beside every peer that is installed (benchmarks/peers.md); half an hour on two cores. For
+# example: make bench BENCH="--only train --models S --out docs/benchmarks.md"
+bench: setup
+	$(BIN)/python -m benchmarks $(BENCH)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.contestants import DRIVERS, OURS, SWIFT_MODEL
+from benchmarks.contestants import DRIVERS, OURS, SCRIPT, SWIFT_MODEL
 
 Words = tuple[str, ...]
 
@@ -28,12 +28,11 @@ class Command:
     made: Path | None = None
 
 
-# ``trl`` and the others are started as modules: the scripts beside an interpreter may not be there.
 CLI = {
     OURS: ("-m", "selfcog"),
-    "trl": ("-m", "trl.cli"),
-    "swift": ("-m", "swift.cli.main"),
-    "llamafactory": ("-m", "llamafactory.cli"),
+    "trl": (SCRIPT, "trl"),
+    "swift": (SCRIPT, "swift"),
+    "llamafactory": (SCRIPT, "llamafactory-cli"),
 }
 
 

@@ -18,6 +18,7 @@ from benchmarks.models import LORA_ALPHA, LORA_RANK, TrainingRows
 
 DRIVERS = Path(__file__).parent / "drivers"
 PROBE = str(DRIVERS / "probe.py")
+SCRIPT = str(DRIVERS / "cli.py")
 OURS = "selfcog"
 
 
@@ -186,7 +187,7 @@ def train_command(python: str, setting: Setting, job: Job) -> list[str]:
         return [*probe, "module", "swift.cli.sft", *_swift_flags(setting, job)]
     settings = job.folder / "train.yaml"
     settings.write_text(_llamafactory_yaml(setting, job), encoding="utf-8")
-    return [*probe, "module", "llamafactory.cli", "train", str(settings)]
+    return [*probe, "file", SCRIPT, "llamafactory-cli", "train", str(settings)]
 
 
 def _selfcog_flags(setting: Setting, job: Job) -> list[str]:
