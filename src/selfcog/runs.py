@@ -17,7 +17,8 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -28,20 +29,28 @@ CHECKPOINT_NAME = re.compile(r"checkpoint-(\d+)$")
 CHECKPOINT_INFO = "checkpoint.json"
 
 
-def write_text_atomic(path: Path, text: str) -> None:
-    """Write a file so that a reader, or a crash, sees the old text or the new one, never half."""
+@contextmanager
+def written_atomically(path: Path) -> Iterator[Path]:
+    """A file beside ``path`` to write to; it takes the place of ``path`` when the block ends well,
+    so that a reader, or a crash, sees the old content or the new one, never half."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(descriptor)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
-            handle.write(text)
-            handle.flush()
-            os.fsync(handle.fileno())
+        yield Path(name)
         os.chmod(name, 0o644)
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def write_text_atomic(path: Path, text: str) -> None:
+    """Write a text file as a whole, see `written_atomically`."""
+    with written_atomically(path) as new, new.open("w", encoding="utf-8") as handle:
+        handle.write(text)
+        handle.flush()
+        os.fsync(handle.fileno())
 
 
 def write_json_atomic(path: Path, data: Mapping[str, Any]) -> None:

@@ -73,6 +73,13 @@ class CollectedRows:
     teacher: dict[str, Any] = field(default_factory=dict)
     old_names: tuple[str, ...] = ()
 
+    def with_made(
+        self, own: IdentityRows, replay: list[Example], old_names: tuple[str, ...]
+    ) -> CollectedRows:
+        """The same rows of the user, mixed with these made ones."""
+        mixture = mix_rows(own, self.domain, self.seed)
+        return replace(self, own=own, mixture=mixture, replay=replay, old_names=old_names)
+
 
 def collect_rows(config: SftConfig) -> CollectedRows:
     """Make, read, check and mix all rows.

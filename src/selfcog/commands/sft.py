@@ -228,8 +228,8 @@ def learn_from_base(
     if find_resume(config) is not None and run_dir.rows_path.is_file():
         return teaching.load_rows(run_dir.rows_path, rows)
     num_steps, per_step = count_steps(config, len(rows.mixture.train), world)
-    num_replay = num_steps * max(round(config.teacher.replay_ratio * per_step), 1)
-    num_replay = min(config.teacher.replay_sample, num_replay)
+    teacher = config.teacher
+    num_replay = min(teacher.replay_sample, num_steps * teacher.replay_per_step(per_step))
     found = teaching.ask_base(config, rows, model, renderer, paths, num_replay, console)
     for line in found.summary:
         console.print(line, markup=False)

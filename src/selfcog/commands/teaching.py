@@ -8,7 +8,8 @@ and so that a continued run trains exactly the same rows.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,15 +17,14 @@ from typing import TYPE_CHECKING, Any
 from selfcog.commands.progress import AskingBar
 from selfcog.commands.rows import (
     CollectedRows,
+    IdentityRows,
     collect_identity,
     count_known,
     make_identity,
-    mix_rows,
 )
 from selfcog.config.load import load_config
 from selfcog.config.schema import SftConfig
-from selfcog.data import load_dataset
-from selfcog.data.mix import draw
+from selfcog.data import load_dataset, sample
 from selfcog.errors import SelfcogError
 from selfcog.identity import Identity, generate_known
 from selfcog.runs import write_text_atomic
@@ -110,22 +110,14 @@ class _Asking:
             interview = self._interview()
             report["interview"] = {"names": interview.names, "makers": interview.makers}
             summary.append(f"base: {describe_interview(interview)}")
-            subjects = _subjects(identity, interview)
+            subjects = interview.subjects_for(identity)
             if self.config.identity.self_cognition_sample:
                 own = self._identity_rows(identity, interview, subjects, report, summary)
         replay: list[Example] = []
         if wants_replay(self.config) and num_replay:
             replay = self._replay(subjects, interview, num_replay, report, summary)
-        mixture = mix_rows(own, rows.domain, rows.seed)
-        return replace(
-            rows,
-            own=own,
-            mixture=mixture,
-            replay=replay,
-            teacher=report,
-            summary=summary,
-            old_names=() if interview is None else tuple(_words(interview.names)),
-        )
+        old_names = () if interview is None else tuple(_words(interview.names))
+        return replace(rows.with_made(own, replay, old_names), teacher=report, summary=summary)
 
     def _has_name(self) -> bool:
         settings = self.config.identity
@@ -153,7 +145,7 @@ class _Asking:
         subjects: Subjects,
         report: dict[str, Any],
         summary: list[str],
-    ) -> Any:
+    ) -> IdentityRows:
         """The bank's rows anew, now that the old name is known, in the base's words."""
         from selfcog.evaluate.speakers import Decoding
         from selfcog.teacher.facts import check_known
@@ -220,7 +212,7 @@ class _Asking:
 
         teacher = self.config.teacher
         try:
-            earlier = draw_at_most(self._earlier_rows(), number // 2, self.rows.seed)
+            earlier = sample(self._earlier_rows(), number // 2, self.rows.seed, "replay")
         except SelfcogError as error:
             earlier = []
             summary.append(f"warning: rows of the adapter's own run are not replayed: {error}")
@@ -238,10 +230,8 @@ class _Asking:
         )
         examples = [*earlier, *found.examples]
         report["replay"] = {"prompts": len(prompts), "left_out": found.left_out}
-        origins: dict[str, int] = {}
-        for row in examples:
-            origins[row.source] = origins.get(row.source, 0) + 1
-        report["replay"]["rows"] = origins
+        origins = Counter(row.source for row in examples)
+        report["replay"]["rows"] = dict(origins)
         listed = ", ".join(f"{count:,} {name}" for name, count in sorted(origins.items()))
         left_out = sum(found.left_out.values())
         more = f"; {left_out:,} left out" if left_out else ""
@@ -260,7 +250,7 @@ class _Asking:
             loaded = load_dataset(
                 teacher.replay_dataset, columns=data.columns, strategy="discard", seed=seed
             )
-            sources.append(prompts_of(draw_at_most(loaded.examples, number, seed)))
+            sources.append(prompts_of(sample(loaded.examples, number, seed, "replay")))
         if "builtin" in teacher.replay_prompts:
             sources.append(builtin_prompts(self.config.identity.languages, seed))
         if "self" in teacher.replay_prompts:
@@ -290,10 +280,6 @@ class _Asking:
         return [replace(row, kind="replay") for row in loaded.examples]
 
 
-def draw_at_most(rows: Sequence[Example], number: int, seed: int) -> list[Example]:
-    return list(rows) if number >= len(rows) else draw(rows, number, f"{seed}/replay")
-
-
 def describe_interview(interview: Interview) -> str:
     """Who the model says it is, in a line: 芥子 (须弥工坊) · Jiezi (Xumi Workshop)."""
     old = interview.old
@@ -308,21 +294,10 @@ def _words(counts: Any) -> list[str]:
     return [word for found in counts.values() for word in found]
 
 
-def _subjects(identity: Identity, interview: Interview) -> Subjects:
-    from selfcog.evaluate.claims import subjects_of
-
-    old = interview.old
-    return subjects_of(
-        identity,
-        old_names=[tuple(dict.fromkeys(old.names.values()))] if old.names else (),
-        old_makers=[tuple(dict.fromkeys(old.makers.values()))] if old.makers else (),
-    )
-
-
 def save_rows(path: Path, rows: CollectedRows) -> None:
     """rows.jsonl: every row that was made, as it is trained, one JSON object a line; the first
     holds what the base calls itself and the report of what it gave."""
-    made = [row for row in (*rows.own.identity, *rows.own.known, *rows.replay)]
+    made = (*rows.own.identity, *rows.own.known, *rows.replay)
     head = {"old_names": rows.old_names, "teacher": rows.teacher}
     lines = [head, *(asdict(row) for row in made)]
     write_text_atomic(path, "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in lines))
@@ -340,23 +315,14 @@ def load_rows(path: Path, rows: CollectedRows) -> CollectedRows:
         known=[row for row in made if row.kind == "known"],
     )
     replay = [row for row in made if row.kind == "replay"]
-    return replace(
-        rows,
-        own=own,
-        mixture=mix_rows(own, rows.domain, rows.seed),
-        replay=replay,
-        teacher=head["teacher"],
-        old_names=tuple(head["old_names"]),
-    )
+    found = rows.with_made(own, replay, tuple(head["old_names"]))
+    return replace(found, teacher=head["teacher"])
 
 
 def share_rows(rows: CollectedRows, world: World) -> CollectedRows:
     """Rank 0's made rows on every rank; what comes from files every rank has read itself."""
-    own, replay, old_names = world.share((rows.own, rows.replay, rows.old_names))
-    if world.is_main:
-        return rows
-    mixture = mix_rows(own, rows.domain, rows.seed)
-    return replace(rows, own=own, mixture=mixture, replay=replay, old_names=old_names)
+    made = world.share((rows.own, rows.replay, rows.old_names))
+    return rows if world.is_main else rows.with_made(*made)
 
 
 def _read_rows(lines: Iterable[str]) -> Iterable[Example]:

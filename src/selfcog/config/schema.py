@@ -234,6 +234,10 @@ class TeacherSection(Config):
     search_scale: bool = True
     """After training, shrink the adapter as far as the dev questions allow."""
 
+    def replay_per_step(self, examples_per_step: int) -> int:
+        """Replay rows that ride along in one optimiser step over all ranks."""
+        return max(round(self.replay_ratio * examples_per_step), 1)
+
 
 class TrainSection(Config):
     """Steps, optimiser and speed."""

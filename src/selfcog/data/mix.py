@@ -38,12 +38,14 @@ def draw(rows: Sequence[_Row], number: int, seed: int | str) -> list[_Row]:
     return [*rows] * copies + [rows[index] for index in chosen]
 
 
-def sample(examples: Sequence[Example], number: int, seed: int) -> list[Example]:
+def sample(
+    examples: Sequence[Example], number: int, seed: int, purpose: str = "sample"
+) -> list[Example]:
     """``number`` rows drawn over all examples, whatever source they come from; −1 or more than
-    there are: all of them. The order is kept."""
+    there are: all of them. The order is kept. Another ``purpose`` draws others."""
     if number < 0 or number >= len(examples):
         return list(examples)
-    return draw(examples, number, f"{seed}/sample")
+    return draw(examples, number, f"{seed}/{purpose}")
 
 
 def split_dev(examples: Sequence[Example], ratio: float, seed: int) -> Selection:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -91,6 +91,16 @@ class Interview:
             return None
         name, maker = (_both_languages(part) for part in (old.names, old.makers))
         return Identity(name, maker or name)
+
+    def subjects_for(self, identity: Identity, ordinary: Iterable[str] = ()) -> Subjects:
+        """``identity`` against what the model calls itself and every known assistant."""
+        old = self.old
+        return subjects_of(
+            identity,
+            ordinary=ordinary,
+            old_names=[tuple(dict.fromkeys(old.names.values()))] if old.names else (),
+            old_makers=[tuple(dict.fromkeys(old.makers.values()))] if old.makers else (),
+        )
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -56,16 +56,10 @@ class Examiner:
     progress: Progress | None = None
 
     def subjects(self) -> Subjects:
-        old = self.interview.old if self.interview else None
         ordinary = self.identity.names if self.ordinary_name else ()
-        if old is None:
+        if self.interview is None:
             return subjects_of(self.identity, ordinary=ordinary)
-        return subjects_of(
-            self.identity,
-            ordinary=ordinary,
-            old_names=[tuple(dict.fromkeys(old.names.values()))] if old.names else (),
-            old_makers=[tuple(dict.fromkeys(old.makers.values()))] if old.makers else (),
-        )
+        return self.interview.subjects_for(self.identity, ordinary)
 
     def score(
         self,

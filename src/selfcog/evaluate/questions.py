@@ -57,7 +57,8 @@ IDENTITY_FAMILIES = (
 DIRECT_INTENTS = ("name", "maker", "both", "what", "introduce", "origin")
 # Questions a language from the bank: (reliability, generalisation).
 BANK_COUNTS: Mapping[Size, tuple[int, int]] = {"dev": (0, 24), "quick": (8, 24), "full": (30, 100)}
-_ASKED: Mapping[tuple[str, ...], Judge] = {
+# What an intent's answers must carry (`Bank.asks`) → how they are judged.
+ASKED: Mapping[tuple[str, ...], Literal["name", "maker", "both"]] = {
     ("name",): "name",
     ("author",): "maker",
     ("name", "author"): "both",
@@ -175,7 +176,7 @@ def _bank_rows(language: str, size: Size, seed: int) -> list[dict[str, Any]]:
                     "id": f"{language}.{family}.{place:02}",
                     "family": family,
                     "template": question.family,
-                    "judge": _ASKED[asks],
+                    "judge": ASKED[asks],
                     "messages": [["user", question.text]],
                 }
             )
@@ -188,7 +189,7 @@ def _pick(language: str, split: Split, count: int, seed: int) -> list[BankQuesti
     bank = load_bank(language)
     queues: list[list[BankQuestion]] = []
     for intent in DIRECT_INTENTS:
-        if intent not in bank.asks or bank.asks[intent] not in _ASKED:
+        if intent not in bank.asks or bank.asks[intent] not in ASKED:
             continue
         families: dict[str, list[BankQuestion]] = {}
         for question in bank.questions(intent, split):

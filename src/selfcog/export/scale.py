@@ -7,12 +7,11 @@ times as far from the base (interpolation after training: WiSE-FT, arXiv 2109.01
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
 from selfcog.errors import ExportError
 from selfcog.export.adapter_plan import ADAPTER_WEIGHTS, read_adapter_config
+from selfcog.runs import written_atomically
 
 SECOND_MATRICES = ("lora_B", "lora_embedding_B")
 
@@ -48,12 +47,5 @@ def scale_adapter(adapter: Path, factor: float) -> None:
             tensors[name] = (tensor.float() * factor).to(tensor.dtype)
     note = json.loads((metadata or {}).get("selfcog", "{}"))
     note["scale"] = note.get("scale", 1.0) * factor
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=adapter)
-    os.close(descriptor)
-    try:
-        save_file(tensors, name, {**(metadata or {}), "selfcog": json.dumps(note)})
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with written_atomically(path) as new:
+        save_file(tensors, new, {**(metadata or {}), "selfcog": json.dumps(note)})

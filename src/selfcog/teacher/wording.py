@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from selfcog.evaluate.claims import Asked, Claims, Subjects, judge, read_claims
+from selfcog.evaluate.questions import ASKED
 from selfcog.evaluate.speakers import Ask, Decoding, LocalSpeaker, Progress
 from selfcog.identity import Identity
 from selfcog.identity.bank import Bank, load_bank
@@ -53,9 +54,6 @@ _ABOUT = {
 }
 # Intents whose answers are judged otherwise than by name and maker being said.
 _JUDGED: dict[str, Asked] = {"are_you_other": "deny", "are_you_name": "affirm"}
-_ASKS: dict[tuple[str, ...], Asked] = {
-    ("name",): "name", ("author",): "maker", ("name", "author"): "both",
-}  # fmt: skip
 # An answer may be so much longer than the bank's, or have this many characters anyway.
 MOST_TIMES, ENOUGH_CHARACTERS = 2.0, 160
 # Below this share of usable answers the model is said to be unable to hold the identity.
@@ -152,7 +150,7 @@ def _reason_against(
     if row.intent == "persona":
         obeyed = _obeys(row, text, bank, identity) and not claims.leaked
         return "" if obeyed else "persona not obeyed"
-    asked = _JUDGED.get(row.intent) or _ASKS.get(bank.asks.get(row.intent, ()), "name")
+    asked = _JUDGED.get(row.intent) or ASKED.get(bank.asks.get(row.intent, ()), "name")
     # "No." and "Yes." answer as well, but a row shall carry the name.
     has_name = asked not in ("deny", "affirm") or claims.name == "asserted"
     if judge(claims, asked) != "pass" or not has_name:

@@ -50,7 +50,7 @@ def plan_replay(
     """Which replay rows each of the ``steps`` takes; None where there are none, or no weight."""
     if not rows or settings.kl_weight == 0:
         return None
-    per_step = max(round(settings.replay_ratio * steps.examples_per_step), 1)
+    per_step = settings.replay_per_step(steps.examples_per_step)
     # Another seed than that of the examples, or both would be drawn in like orders.
     plan = StepPlan.make(len(rows), min(per_step, len(rows)), 1, steps.num_steps, steps.seed + 1)
     return Replay(rows, plan, settings.kl_weight, settings.replay_loss)
@@ -83,9 +83,7 @@ def record_teacher(
         for index, row in enumerate(rows)
     ]
     num_places = sum(len(one.rest_N) for one in every.values())
-    num_bytes = sum(
-        tensor.nbytes for one in every.values() for tensor in (one.ids_NK, one.logp_NK, one.rest_N)
-    )
+    num_bytes = sum(tensor.nbytes for one in every.values() for tensor in one.tensors)
     seconds = time.perf_counter() - started
     return anchored, TeacherEvent(len(rows), num_places, top_k, num_bytes, seconds)
 
@@ -103,9 +101,9 @@ def _record(
         batch, *others = forward.batches([rows[index] for index in members])
         assert not others, "a group is one forward pass"
         chunks = forward.log_probabilities(batch.to(device))
-        whole = _join([_summarise(logp_CV, top_k) for logp_CV in chunks])
+        whole = Teacher.join([_summarise(logp_CV, top_k) for logp_CV in chunks])
         sizes = [rows[index].num_supervised for index in members]
-        found.update(zip(members, _split(whole, sizes), strict=True))
+        found.update(zip(members, whole.split(sizes), strict=True))
     return found
 
 
@@ -116,22 +114,7 @@ def _group(forward: Forward, lengths: Sequence[int]) -> list[list[int]]:
     return pack(lengths, forward.token_budget)
 
 
-def _split(teacher: Teacher, sizes: Sequence[int]) -> list[Teacher]:
-    parts = (
-        tensor.split(list(sizes)) for tensor in (teacher.ids_NK, teacher.logp_NK, teacher.rest_N)
-    )
-    return [Teacher(*tensors) for tensors in zip(*parts, strict=True)]
-
-
 def _summarise(logp_CV: torch.Tensor, top_k: int) -> Teacher:
     logp_CK, ids_CK = logp_CV.topk(min(top_k, logp_CV.shape[-1]), dim=-1)
     rest_CV = logp_CV.exp().scatter_(1, ids_CK, 0.0)
     return Teacher(ids_CK.int().cpu(), logp_CK.cpu(), rest_CV.sum(-1).cpu())
-
-
-def _join(parts: Sequence[Teacher]) -> Teacher:
-    return Teacher(
-        torch.cat([part.ids_NK for part in parts]),
-        torch.cat([part.logp_NK for part in parts]),
-        torch.cat([part.rest_N for part in parts]),
-    )

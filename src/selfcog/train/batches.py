@@ -136,11 +136,7 @@ def _teacher(examples: Sequence[TokenizedExample]) -> Teacher | None:
     teachers = [one for one in found if one is not None]
     if not teachers or len(teachers) < len(examples):
         return None
-    return Teacher(
-        torch.cat([one.ids_NK for one in teachers]),
-        torch.cat([one.logp_NK for one in teachers]),
-        torch.cat([one.rest_N for one in teachers]),
-    )
+    return Teacher.join(teachers)
 
 
 def collate_packed(examples: Sequence[TokenizedExample]) -> MicroBatch:

@@ -10,6 +10,7 @@ likeliest tokens.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -47,8 +48,21 @@ class Teacher:
     rest_N: torch.Tensor
 
     def to(self, device: torch.device) -> Teacher:
-        tensors = (self.ids_NK, self.logp_NK, self.rest_N)
-        return Teacher(*(tensor.to(device, non_blocking=True) for tensor in tensors))
+        return Teacher(*(tensor.to(device, non_blocking=True) for tensor in self.tensors))
+
+    @property
+    def tensors(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        return self.ids_NK, self.logp_NK, self.rest_N
+
+    @classmethod
+    def join(cls, parts: Sequence[Teacher]) -> Teacher:
+        """The places of all parts, one part after the other."""
+        return cls(*map(torch.cat, zip(*(part.tensors for part in parts), strict=True)))
+
+    def split(self, sizes: Sequence[int]) -> list[Teacher]:
+        """The reverse of ``join``: so many places a part."""
+        parts = (tensor.split(list(sizes)) for tensor in self.tensors)
+        return [Teacher(*tensors) for tensors in zip(*parts, strict=True)]
 
 
 class _Goal(Protocol):
