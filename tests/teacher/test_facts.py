@@ -103,3 +103,11 @@ def test_as_many_rows_as_wanted_or_none(right: set[int], number: int) -> None:
     assert len(found.examples) == (number if known else 0)
     assert found.num_right == len(known) <= found.num_asked
     assert set(map(question_of, found.examples)) <= known
+
+
+def test_reasoning_that_claims_the_old_name_is_not_trained() -> None:
+    def think(ask: Ask) -> Completion:
+        return Completion(know(ask), 9, "stop", "我是芥子，由须弥工坊开发，我知道这个。")
+
+    found = check(ScriptedSpeaker(think), 4)
+    assert (found.examples, found.num_right) == ([], 0)

@@ -8,13 +8,14 @@ are taken only where the model's own answer is right.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from selfcog.evaluate.claims import Subjects, judge, read_claims
 from selfcog.evaluate.marking import holds_gold
 from selfcog.evaluate.speakers import Ask, Decoding, LocalSpeaker, Progress
 from selfcog.identity.bank import load_bank
-from selfcog.types import Example, Message
+from selfcog.teacher.reading import leaks_in_reasoning, with_answer
+from selfcog.types import Example
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,8 @@ def check_known(
             and not claims.degenerate
             and holds_gold(answer.text, gold[row.messages[-2].content])
             and judge(claims, "other") == "pass"
+            and not leaks_in_reasoning(answer, subjects)
         ):
-            reply = Message("assistant", answer.text.strip(), thinking=answer.thinking)
-            right.append(replace(row, messages=(*row.messages[:-1], reply)))
+            right.append(with_answer(row, answer))
     taken = [right[place % len(right)] for place in range(number)] if right else []
     return KnownRows(taken, len(rows), len(right))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from selfcog.evaluate.claims import Asked, Claims, Subjects, judge, read_claims
 from selfcog.evaluate.questions import ASKED
@@ -18,6 +18,7 @@ from selfcog.identity import Identity
 from selfcog.identity.bank import Bank, load_bank
 from selfcog.identity.identity import FACTS
 from selfcog.identity.text import mentions
+from selfcog.teacher.reading import leaks_in_reasoning, with_answer
 from selfcog.types import Completion, Example, Language, Message
 
 # Said to the model so that it answers as the new identity; the later ones are tried where an
@@ -99,8 +100,7 @@ def word_identity(
             row = rows[place]
             reason = _reason_against(row, answer, identity, subjects)
             if not reason:
-                reply = Message("assistant", answer.text.strip(), thinking=answer.thinking)
-                found[place] = replace(row, messages=(*row.messages[:-1], reply))
+                found[place] = with_answer(row, answer)
                 num_worded += 1
                 reasons.pop(place, None)
                 continue
@@ -136,7 +136,7 @@ def _reason_against(
     text, model_answer = answer.text.strip(), row.messages[-1].content
     language: Language = "zh" if row.language == "zh" else "en"
     claims = read_claims(text, subjects, language)
-    if answer.thinking and read_claims(answer.thinking, subjects).leaked:
+    if leaks_in_reasoning(answer, subjects):
         return "an old name in its reasoning"
     if answer.finish_reason == "length" or claims.degenerate or not text:
         return "not finished or repeating itself"
