@@ -10,7 +10,14 @@ from pydantic import ValidationError
 from selfcog.config.base import Config
 from selfcog.config.help import groups_of
 from selfcog.config.leaf import leaves_of
-from selfcog.config.schema import COMMANDS, IdentitySection, ModelSection, SftConfig, TrainSection
+from selfcog.config.schema import (
+    COMMANDS,
+    AdapterSection,
+    IdentitySection,
+    ModelSection,
+    SftConfig,
+    TrainSection,
+)
 
 CONFIGS = pytest.mark.parametrize("config", COMMANDS.values(), ids=COMMANDS)
 
@@ -75,3 +82,9 @@ def test_the_tutorial_ends_at_step_282() -> None:
     """1,000 rows and 500 identity rows, 8 ranks of 1, 3 epochs."""
     step = TrainSection(per_device_train_batch_size=1).examples_per_step(8)
     assert -(-1500 // step) * 3 == 282
+
+
+@pytest.mark.parametrize("name", ["q_proj,v_proj", "q_proj ", "\tq_proj", "0\r"])
+def test_a_layer_whose_name_would_not_come_back_from_a_file_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match="is no layer's name"):
+        AdapterSection(target_modules=(name,))

@@ -194,6 +194,17 @@ class AdapterSection(Config):
     adapters: str | None = None
     """An adapter folder to go on from; rank and layers are then its own."""
 
+    @model_validator(mode="after")
+    def _check_layers(self) -> AdapterSection:
+        for name in self.target_modules:
+            # A file or flag splits at commas, so such a name would not come back from config.yaml.
+            if "," in name or name != name.strip():
+                raise ValueError(
+                    f"--target_modules {name!r} is no layer's name: it has a comma or blanks "
+                    "around it; give several names as several words"
+                )
+        return self
+
 
 class TeacherSection(Config):
     """What the model as it is now contributes, so that it keeps what it knows."""
