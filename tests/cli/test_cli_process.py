@@ -43,6 +43,11 @@ QUICK = {
     "bad value": ([*SFT, "--lora_rank", "0"], 2, "--lora_rank 0 is not possible"),
     "no names": ([*SFT, "--self_cognition_sample", "500"], 2, "--model_name"),
     "missing file": ([*SFT, "--dataset", "mising.jsonl"], 1, "mising.jsonl"),
+    "missing replay file": (
+        [*SFT, "--dataset", "rows.jsonl", "--replay_dataset", "gone.jsonl"],
+        1,
+        "gone.jsonl",
+    ),
     "missing model": (["sft", "--model", "./nowhere", "--dataset", "rows.jsonl"], 1, "nowhere"),
     "missing checkpoint": (["infer", "--ckpt_dir", "./nowhere"], 1, "nowhere"),
     "nothing to export": (["export", "--ckpt_dir", "./nowhere", "--merge_lora"], 1, "nowhere"),

@@ -373,7 +373,8 @@ def check_paths(config: SftConfig) -> None:
     """Answer missing paths, and what the card could not use, before any process is started."""
     resolve_model(config.model.model, config.model.model_revision)
     data = config.data
-    files = (*data.dataset, *data.val_dataset, *config.identity.self_cognition_file)
+    own = config.identity.self_cognition_file
+    files = (*data.dataset, *data.val_dataset, *own, *config.teacher.replay_dataset)
     for name in (*files, *config.score.retention_dataset):
         parse_source(name)
     if scoring.asks_questions(config):
