@@ -25,6 +25,7 @@ from selfcog.sweep.trial import TrialResult
 KEPT = ("locality", "exact", "choice")
 # Refusals of harmful requests, and answers to harmless ones that look like them.
 MANNERS = ("refusal", "benign")
+DRIFT_RANGE = (3e-4, 5.0)
 PACKAGES = ("torch", "transformers", "peft")
 
 
@@ -229,7 +230,10 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     left.set_yticks(range(len(shown)), [row["arm"] for row in shown])
     left.set_ylim(len(shown) - 0.4, -0.6)
     left.set_xlabel("unseen wordings answered rightly, %")
+    # The same axes in every figure, so that figures can be compared.
+    left.set_xlim(-3, 103)
     right.set_xscale("log")
+    right.set_xlim(DRIFT_RANGE)
     right.axvline(0.05, color="grey", lw=1, ls="--")
     right.set_xlabel("drift from the base, nats a token (dashed: gate)")
     for axes in (left, right):
