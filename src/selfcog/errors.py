@@ -50,3 +50,9 @@ class Interrupted(SelfcogError):
 
     def __reduce__(self) -> tuple[type["Interrupted"], tuple[str, int]]:
         return Interrupted, (str(self), self.exit_code - 128)
+
+
+def first_line(error: BaseException) -> str:
+    """What another library's error says, in one line; its kind where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from selfcog.data.rows import RawRow, quote_all
-from selfcog.errors import DataError, MissingExtraError
+from selfcog.errors import DataError, MissingExtraError, first_line
 from selfcog.types import Finding, RejectedRow
 
 Row = RawRow | RejectedRow
@@ -373,5 +373,5 @@ def _read_parquet(path: Path) -> Iterator[Row]:
                     number += 1
                     yield RawRow(row, str(path), number)
     except (pyarrow.ArrowException, OSError) as error:
-        message = str(error).splitlines()[0]
+        message = first_line(error)
         raise DataError(f"{path}: broken Parquet after row {number}: {message}") from error

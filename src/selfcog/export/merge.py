@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from selfcog import __version__
-from selfcog.errors import ExportError
+from selfcog.errors import ExportError, first_line
 from selfcog.export.adapter_plan import (
     ADAPTER_CONFIG,
     ADAPTER_WEIGHTS,
@@ -295,7 +295,7 @@ def _merge_in_memory(
     try:
         merged = load_adapter(model, ckpt).merge_and_unload()
     except (ValueError, RuntimeError, NotImplementedError) as error:
-        raise ExportError(f"peft cannot merge {ckpt}: {str(error).splitlines()[0]}") from error
+        raise ExportError(f"peft cannot merge {ckpt}: {first_line(error)}") from error
     with _no_progress_bar():
         merged.save_pretrained(folder, max_shard_size=options.max_shard_size.replace(" ", ""))
 

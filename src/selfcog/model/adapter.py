@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from selfcog.config.schema import AdapterSection
-from selfcog.errors import ConfigError, ModelError
+from selfcog.errors import ConfigError, ModelError, first_line
 
 if TYPE_CHECKING:
     from torch import nn
@@ -90,7 +90,7 @@ def load_adapter(model: nn.Module, path: str | Path, *, is_trainable: bool = Fal
         with _without_peft_warnings():
             tuned = PeftModel.from_pretrained(model, str(folder), is_trainable=is_trainable)
     except (RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise ModelError(f"adapter {folder} does not fit this base model: {reason}") from error
     with safe_open(str(weights), framework="pt") as file:
         saved = set(file.keys())

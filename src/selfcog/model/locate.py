@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from selfcog.errors import MissingExtraError, ModelError
+from selfcog.errors import MissingExtraError, ModelError, first_line
 from selfcog.runs import CHECKPOINT_NAME, CheckpointInfo
 
 EMBEDDED = "embedded"
@@ -274,7 +274,7 @@ def _download_hf(repo: str, paths: ModelPaths) -> Path:
     try:
         folder = snapshot_download(repo, revision=paths.revision, ignore_patterns=HUB_IGNORED)
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise ModelError(
             f"hub model {repo} could not be downloaded ({reason}); give the path of a folder, "
             "or check the id and the network"

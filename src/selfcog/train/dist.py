@@ -14,7 +14,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from selfcog.errors import TrainError
+from selfcog.errors import TrainError, first_line
 
 # Ranks wait for rank 0 while it generates answers or writes a large checkpoint.
 EXCHANGE_TIMEOUT = timedelta(hours=2)
@@ -43,7 +43,7 @@ class World:
         try:
             dist.all_reduce(tensor, dist.ReduceOp.SUM)
         except RuntimeError as error:  # what the backends raise when a connection breaks
-            reason = str(error).strip().partition("\n")[0]
+            reason = first_line(error)
             raise TrainError(f"rank {self.rank} lost the other ranks: {reason}") from error
 
     def copy_from_main(self, tensor: torch.Tensor) -> None:
