@@ -24,6 +24,7 @@ from selfcog.train.attention import (
     use_segments,
 )
 from selfcog.train.batches import MicroBatch, collate_packed, pack_examples, pad_examples
+from selfcog.train.lora import FusedLora
 from selfcog.train.loss import (
     CHUNK_LOGITS_CPU,
     TokenLoss,
@@ -55,6 +56,7 @@ class Forward:
     max_padded_rows: int | None = None
     pad_id: int = 0
     checkpointing: bool = False
+    fused_lora: FusedLora | None = None
 
     def batches(
         self, examples: Sequence[TokenizedExample], max_rows: int | None = None
@@ -102,7 +104,11 @@ class Forward:
         self.checkpointing = True
 
     def restore(self) -> None:
-        """Give the model back the attention function it came with, and no checkpointing."""
+        """Give the model back the attention function it came with, peft's own layers, and no
+        checkpointing."""
+        if self.fused_lora is not None:
+            self.fused_lora.restore()
+            self.fused_lora = None
         if self.checkpointing:
             with _ignored_renaming():
                 self.base.gradient_checkpointing_disable()
@@ -155,6 +161,7 @@ def prepare(
                 break
             forward.restore()
             failed.append(mode)
+        probe.fuse_lora()
     model.train(was_training)
     if not failed:
         return forward, []
@@ -219,6 +226,20 @@ class _Probe:
                 return "all"
             right = found.shape[1] == 2 and self._close(found, wanted[:, index])
             return "selected" if right else "all"
+
+    def fuse_lora(self) -> None:
+        """Compute plain LoRA layers without peft's detours, where that gives the same logits."""
+        [batch] = self.forward.batches(self.rows[:1])
+        batch = batch.to(self.forward.model.device)
+        with self.forward._autocast():
+            wanted = self.forward._run(self.forward.model, batch).logits
+            fused = FusedLora(self.forward.model)
+            if fused.layers and self._close(
+                self.forward._run(self.forward.model, batch).logits, wanted
+            ):
+                self.forward.fused_lora = fused
+            else:
+                fused.restore()
 
     def agrees(self) -> bool:
         """True when packed rows give what each gives by itself, untouched by their neighbour."""
