@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from selfcog.errors import ModelError
-from selfcog.model.load import choose_dtype, load_model, load_tokenizer
+from selfcog.model.load import LARGE_BYTES, choose_dtype, load_model, load_tokenizer
 
 
 def test_model_and_tokenizer_load_quietly(
@@ -31,6 +31,35 @@ def test_dtypes(tiny_model_dir: Path) -> None:
     assert choose_dtype("auto", torch.device("cpu")) == torch.float32
     with pytest.raises(ModelError, match="int8"):
         load_model(tiny_model_dir, torch_dtype="int8")
+
+
+@pytest.mark.parametrize(
+    ("stored", "size", "has_bfloat16", "wanted"),
+    [
+        ("bfloat16", LARGE_BYTES, True, torch.bfloat16),
+        ("bfloat16", LARGE_BYTES - 1, True, torch.float32),
+        ("bfloat16", LARGE_BYTES, False, torch.float32),
+        ("float32", LARGE_BYTES, True, torch.float32),
+        ("float16", LARGE_BYTES, True, torch.float32),  # has more digits than bfloat16
+    ],
+)
+def test_a_large_bfloat16_model_stays_so_where_the_cpu_has_it(
+    stored: str,
+    size: int,
+    has_bfloat16: bool,
+    wanted: torch.dtype,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_bfloat16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    for key in ("dtype", "torch_dtype"):  # transformers 5 and 4
+        (tmp_path / "config.json").write_text(json.dumps({key: stored}))
+        for number, part in enumerate((size // 2, size - size // 2)):
+            with (tmp_path / f"model-{number}.safetensors").open("wb") as file:
+                file.truncate(part)  # takes no room on the disk
+        assert choose_dtype("auto", torch.device("cpu"), tmp_path) == wanted
+    assert choose_dtype("float32", torch.device("cpu"), tmp_path) == torch.float32
 
 
 def test_attention_implementation_is_passed_on(tiny_model_dir: Path) -> None:

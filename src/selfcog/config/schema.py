@@ -55,7 +55,8 @@ class ModelSection(Config):
     """Recorded only: conversations are always written with the checkpoint's own chat template."""
 
     torch_dtype: DType = "auto"
-    """Number format of the weights; auto: bfloat16 on hardware that has it, float32 on a CPU."""
+    """Number format of the weights; auto: bfloat16 on a GPU that has it; float32 on a CPU, or
+    bfloat16 for a large model that is stored so, if the CPU has it."""
 
     trust_remote_code: bool = False
     """Run Python code that comes with the checkpoint."""

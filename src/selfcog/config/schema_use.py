@@ -66,7 +66,8 @@ class InferConfig(Config):
     """Branch, tag or commit of a hub id."""
 
     torch_dtype: DType = "auto"
-    """Number format of the weights; auto: bfloat16 on hardware that has it, float32 on a CPU."""
+    """Number format of the weights; auto: bfloat16 on a GPU that has it; float32 on a CPU, or
+    bfloat16 for a large model that is stored so, if the CPU has it."""
 
     attn_impl: str | None = None
     """Attention kernel by its transformers name: sdpa, eager, flash_attention_2 …"""

@@ -95,7 +95,7 @@ def check_weights(folder: Path) -> None:
         raise ModelError(f"{folder} has no {MODEL_CONFIG}; {_list_content(folder)}")
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        shards = sorted(set(_read_json(index).get("weight_map", {}).values()))
+        shards = sorted(set(read_json(index).get("weight_map", {}).values()))
         missing = [shard for shard in shards if not (folder / shard).is_file()]
         if missing or not shards:
             found = f"{len(missing)} of {len(shards)} weight files are missing"
@@ -167,7 +167,7 @@ def _resolve_checkpoint(folder: Path, name: str | None, revision: str | None) ->
 
 
 def _base_of_adapter(checkpoint: Path) -> str:
-    base = _read_json(checkpoint / ADAPTER_CONFIG).get("base_model_name_or_path")
+    base = read_json(checkpoint / ADAPTER_CONFIG).get("base_model_name_or_path")
     if not base:
         raise ModelError(
             f"{checkpoint / ADAPTER_CONFIG} does not say which base model the adapter is for; "
@@ -257,7 +257,8 @@ def _list_content(folder: Path) -> str:
     return f"found: {shown}" if names else "the folder is empty"
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a file of a model folder. Raises ModelError where it is damaged."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

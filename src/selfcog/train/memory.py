@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from selfcog.errors import TrainError
+from selfcog.model.load import has_cpu_bfloat16
 from selfcog.train.forward import Forward
 
 # Rows of this length keep a core's matrix products efficient; longer ones only take memory.
@@ -53,8 +54,7 @@ def choose_compute_dtype(own: torch.dtype, device: torch.device, setting: str) -
     """
     if own != torch.float32 or device.type != "cpu" or setting != "auto":
         return own
-    has_bfloat16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return torch.bfloat16 if has_bfloat16 else own
+    return torch.bfloat16 if has_cpu_bfloat16() else own
 
 
 def activation_bytes(base: Any, checkpointing: bool) -> int:
