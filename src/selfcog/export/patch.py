@@ -13,10 +13,14 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from selfcog.export.adapter_plan import Patch
-from selfcog.export.shards import FLOAT_NAMES, StoredTensor
+from selfcog.export.shards import FLOAT_NAMES, StoredTensor, read_bytes
 
 if TYPE_CHECKING:
     import torch
+
+TORCH_NAMES = {code: name for name, code in FLOAT_NAMES.items()}
+# 2 MiB of float32.
+CACHED_NUMBERS = 2**19
 
 
 def load_tensor(stored: StoredTensor) -> torch.Tensor:
@@ -41,30 +45,51 @@ class Merger:
         """The merged weight, in the format that the base's weight is stored in."""
         import torch
 
-        original = load_tensor(stored)
-        weight = self._take("weight", original.shape, original.dtype)
-        weight.copy_(original)
+        weight = self._read("weight", stored)
         if patch is None:
             return weight
         if patch.replacement is not None:
             weight.copy_(load_tensor(patch.replacement))
         if patch.a is None or patch.b is None:
             return weight
-        a, b = load_factor(patch.a), load_factor(patch.b)
+        a, b = _widen(self._read("a", patch.a)), _widen(self._read("b", patch.b))
         product = self._take("product", (b.shape[0], a.shape[1]), a.dtype)
         torch.mm(b, a, out=product)
-        product *= patch.scaling
         if patch.embedding:
+            product *= patch.scaling
             weight += product.T.to(weight.dtype)
-        elif patch.magnitude is None and weight.dtype.itemsize == 2:
-            # The same as the line below, in two thirds of its time.
-            product += self._take("wide", weight.shape, torch.float32).copy_(weight)
-            weight.copy_(product)
         elif patch.magnitude is None:
-            weight += product
+            self._add(weight, product, patch.scaling)
         else:
-            weight = _scale_rows(weight, product, load_factor(patch.magnitude))
+            product *= patch.scaling
+            weight = _scale_rows(weight, product, _widen(self._read("magnitude", patch.magnitude)))
         return weight
+
+    def _add(self, weight: torch.Tensor, product: torch.Tensor, scaling: float) -> None:
+        """weight += product · scaling, in rows that stay in the processor's cache."""
+        import torch
+
+        rows = max(CACHED_NUMBERS // weight.shape[1], 1)
+        for part, addend in zip(weight.split(rows), product.split(rows), strict=True):
+            addend *= scaling
+            if weight.dtype.itemsize == 2:
+                # The same as the line below, in two thirds of its time.
+                addend += self._take("wide", part.shape, torch.float32).copy_(part)
+                part.copy_(addend)
+            else:
+                part += addend
+
+    def _read(self, use: str, stored: StoredTensor) -> torch.Tensor:
+        """A tensor of a file in the block for ``use``. Read, not mapped: the pages of a mapped
+        file would be counted as this process's memory."""
+        import torch
+
+        if stored.dtype not in TORCH_NAMES:
+            original = load_tensor(stored)
+            return self._take(use, original.shape, original.dtype).copy_(original)
+        tensor = self._take(use, stored.shape, getattr(torch, TORCH_NAMES[stored.dtype]))
+        read_bytes(stored, tensor.view(-1).view(torch.uint8).numpy().data)
+        return tensor
 
     def _take(self, use: str, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
         """A tensor of this shape and dtype in the block for ``use``; its content is undefined."""
@@ -77,10 +102,9 @@ class Merger:
         return block[:num_bytes].view(dtype).view(*shape)
 
 
-def load_factor(stored: StoredTensor) -> torch.Tensor:
+def _widen(tensor: torch.Tensor) -> torch.Tensor:
     import torch
 
-    tensor = load_tensor(stored)
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 
@@ -98,8 +122,7 @@ def to_bytes(tensor: torch.Tensor, dtype: str) -> memoryview:
     """The raw little-endian bytes of a tensor in a safetensors format such as "BF16"."""
     import torch
 
-    names = {code: name for name, code in FLOAT_NAMES.items()}
-    if dtype in names:
-        tensor = tensor.to(getattr(torch, names[dtype]))
+    if dtype in TORCH_NAMES:
+        tensor = tensor.to(getattr(torch, TORCH_NAMES[dtype]))
     flat = tensor.contiguous().reshape(-1).view(torch.uint8)
     return flat.numpy().data

@@ -126,6 +126,17 @@ def read_tensors(folder: Path) -> dict[str, StoredTensor]:
     return found
 
 
+def read_bytes(tensor: StoredTensor, target: memoryview) -> None:
+    """Fill ``target`` with the bytes of a stored tensor."""
+    with tensor.path.open("rb", buffering=0) as handle:
+        handle.seek(tensor.start)
+        while target:
+            number = handle.readinto(target)
+            if not number:
+                raise ExportError(f"{tensor.path} is shorter than its header says; copy it again")
+            target = target[number:]
+
+
 def fingerprint(folder: Path) -> str:
     """Hash that changes when the weights do: names, sizes, times and headers, not the data."""
     digest = hashlib.sha256()
