@@ -20,7 +20,7 @@ from selfcog.model.sampling import Chooser, Sampling
 from selfcog.model.slots import Prefix, Segment, Slots, attention_by_slot
 
 # Tokens of new prompts a pass: enough to keep matrix products efficient, more only takes memory.
-PROMPT_TOKENS = 2048
+PROMPT_TOKENS = 1024
 # Prompts that begin with the same tokens, this many at least, are looked at together; what they
 # share is computed once where that saves so many tokens in all.
 LEAST_SHARED, LEAST_SAVED = 16, 64

@@ -97,18 +97,15 @@ def _is_addable(layer: Any, adapter: str) -> bool:
 
 
 def _merge(layer: Any) -> None:
-    """Give the base layer a new weight and leave the old tensor as it is."""
+    """Let peft merge, as it does for good, into copies; the old tensors stay as they are."""
     import torch
 
     base = layer.get_base_layer()
     with torch.no_grad():
-        for name in layer.active_adapters:
-            if name in layer.lora_variant or layer.lora_bias.get(name):
-                layer.merge(safe_merge=True, adapter_names=[name])
-            elif name in layer.lora_A or name in layer.lora_embedding_A:
-                delta = layer.get_delta_weight(name).to(base.weight.dtype)
-                base.weight.data = delta.add_(base.weight.data)
-                layer.merged_adapters.append(name)
+        base.weight.data = base.weight.data.clone()
+        if any(layer.lora_bias.values()):
+            base.bias.data = base.bias.data.clone()
+        layer.merge()
 
 
 def free_memory(device: torch.device) -> float:

@@ -53,7 +53,7 @@ class Chooser:
                 self.warpers.append(logits_process.TemperatureLogitsWarper(temperature))
             if sampling.top_k:
                 self.warpers.append(logits_process.TopKLogitsWarper(sampling.top_k))
-            if sampling.top_p < 1:
+            if sampling.top_p != 1:
                 self.warpers.append(logits_process.TopPLogitsWarper(sampling.top_p))
         self.seed = sampling.seed
         if self.seed is None and not self.is_greedy:
