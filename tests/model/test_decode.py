@@ -228,7 +228,7 @@ def test_an_adapter_is_merged_and_answers_as_before(side: str) -> None:
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             parameter.data = torch.randn(parameter.shape, generator=generator)
-    prompts = make_prompts(LENGTHS)
+    prompts = make_prompts(LENGTHS * 6)
     weights = [parameter.data_ptr() for parameter in model.parameters()]
     calls: list[int] = []
     layer = next(part for name, part in model.named_modules() if name.endswith("lora_A.default"))
@@ -239,7 +239,6 @@ def test_an_adapter_is_merged_and_answers_as_before(side: str) -> None:
             wanted = plain_answers(model, prompts, 10)
     else:
         found = generate_ids(model, Prompter(), prompts, Sampling(10), 3)
-        # Merged, but when can_decode tries the model out, which is also merged by then.
         assert not calls
         wanted = plain_answers(model, prompts, 10)
         assert calls
@@ -344,7 +343,7 @@ def test_a_penalty_is_that_of_transformers(model: Any) -> None:
 
 def test_settings_out_of_range_are_refused(model: Any) -> None:
     for settings in ({"temperature": -1.0}, {"top_p": 1.5, "temperature": 1.0}):
-        with pytest.raises(ValueError, match="temperature|top_p"):
+        with pytest.raises(ValueError, match=r"temperature|top_p"):
             Decoder(model, [[1]], [1], (), Sampling(1, **settings), 1)
 
 

@@ -15,7 +15,7 @@ from selfcog.config.schema import AdapterSection
 from selfcog.model import merged as merging
 from selfcog.model.adapter import adapter_off, add_adapter
 from selfcog.model.load import load_model
-from selfcog.model.merged import free_memory, merged, mergeable_layers
+from selfcog.model.merged import free_memory, mergeable_layers, merged
 
 IDS = torch.tensor([[3, 14, 15, 92, 65]])
 
