@@ -355,3 +355,9 @@ def test_a_model_is_tried_out_once(tiny_model_dir: Path) -> None:
     tried = len(calls)
     assert can_decode(model, 64)
     assert len(calls) == tried == 4
+
+
+def test_positions_that_depend_on_the_row_are_left_to_transformers() -> None:
+    ropes = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
+    model = make_model("Llama", {"rope_parameters": ropes})
+    assert not can_decode(model, 32)

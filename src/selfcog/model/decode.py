@@ -221,17 +221,19 @@ def can_decode(base: Any, longest: int) -> bool:
     Tried out once a model, on a dozen tokens.
     """
     config = base.config
-    if config.is_encoder_decoder or config.get_text_config() is not config:
+    if config.get_text_config() is not config:
         return False
     own = config._attn_implementation
     if own != "sdpa" and not str(own).startswith("selfcog"):
         return False  # what the user chose has its reasons
     values = config.to_dict()
     window = values.get("sliding_window")
-    if window is not None and longest > window:
+    if values.get("is_encoder_decoder") or (window is not None and longest > window):
         return False
-    positions = values.get("rope_parameters") or values.get("rope_scaling") or {}
-    if positions.get("rope_type") in UNSTEADY_POSITIONS:
+    positions = values.get("rope_parameters") or {}
+    # One for all layers, or one for each kind of layer.
+    kinds = [positions, *(one for one in positions.values() if isinstance(one, dict))]
+    if any(one.get("rope_type") in UNSTEADY_POSITIONS for one in kinds):
         return False
     if not set(values.get("layer_types") or ()) <= KNOWN_LAYERS:
         return False
@@ -243,12 +245,12 @@ def can_decode(base: Any, longest: int) -> bool:
 def _agrees(base: Any) -> bool:
     """Compares a running text beside a new one that begins with the same tokens, both in slots,
     with plain forward passes."""
-    size = base.get_input_embeddings().weight.shape[0]
-    generator = torch.Generator().manual_seed(0)
-    first = torch.randint(0, size, (8,), generator=generator).tolist()
-    second = [*first[:4], *torch.randint(0, size, (3,), generator=generator).tolist()]
     slots = Slots(2)
+    generator = torch.Generator().manual_seed(0)
     try:
+        size = base.get_input_embeddings().weight.shape[0]
+        first = torch.randint(0, size, (8,), generator=generator).tolist()
+        second = [*first[:4], *torch.randint(0, size, (3,), generator=generator).tolist()]
         positions_1N = slots.prepare([], [Segment(0, 0, 7)], base.device)
         forward(base, slots, first[:7], positions_1N, [6])
         slots.put(1, slots.take(0, 4))
