@@ -28,7 +28,7 @@ demo: setup
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
-# selfcog beside every peer that is installed (benchmarks/peers.md); half an hour on two cores. For
+# selfcog beside every peer that is installed (benchmarks/peers.md); an hour on two cores. For
 # example: make bench BENCH="--only train --models S --out docs/benchmarks.md"
 bench: setup
 	$(BIN)/python -m benchmarks $(BENCH)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from benchmarks.contestants import OURS
+from benchmarks.generation import DTYPES, EMBEDDED, series_name
 from benchmarks.parts import FLOOR
 from benchmarks.series import Series, Spread, best, ratio
 
@@ -56,6 +57,9 @@ def check_bars(series: Sequence[Series]) -> list[Bar]:
         model = ours.model if ours else ""
         what = f"start → first token of {model} + adapter, against transformers"
         bars.append(_cheaper(what, ours, hf, "cpu_s", 0.5))
+    for name in (series_name("M", DTYPES[0]), *(series_name(EMBEDDED, one) for one in DTYPES)):
+        if ("generate", name) in run:
+            bars.append(_generation(series, name))
     if any(part == "demo" for part, _ in run):
         ours = _find(series, "demo", None, OURS, "the same rows")
         hf = best([one for one in series if one.part == "demo" and not one.is_ours], "steps_per_s")
@@ -106,6 +110,14 @@ def _merge(series: Sequence[Series]) -> list[Bar]:
         found = f"{values['differing']:.0f} of {values['tensors']:.0f} tensors differ"
         bars.append(Bar(f"{what}, against peft's", "bit-identical", found, not values["differing"]))
     return bars
+
+
+def _generation(series: Sequence[Series], name: str) -> Bar:
+    here = [one for one in series if (one.part, one.model) == ("generate", name)]
+    ours = best([one for one in here if one.is_ours], SPEED)
+    peer = best([one for one in here if not one.is_ours], SPEED)
+    label = f" ({peer.label})" if peer else ""
+    return _faster(f"answers, {name}, over the best other{label}", ours, peer, SPEED, 2.0)
 
 
 def _find(

@@ -20,6 +20,7 @@ from benchmarks.contestants import (
     environment,
     train_command,
 )
+from benchmarks.generation import EMBEDDED, run_generation
 from benchmarks.measure import (
     Reading,
     command_reading,
@@ -38,7 +39,7 @@ from benchmarks.models import (
 )
 from benchmarks.series import Series, Task, interleave
 
-PARTS = ("train", "start", "quick", "merge", "token", "demo")
+PARTS = ("train", "start", "quick", "merge", "token", "generate", "demo")
 FLOOR = "import and load"
 DEMO_STEPS = 31  # of 16 examples: the demo's 500 rows once
 DEMO_EXAMPLES, DEMO_RANK = 16, 16
@@ -56,7 +57,8 @@ class Bench:
 
     def run_part(self, part: str, models: Sequence[str]) -> list[Series]:
         """The readings of one part. ``models`` from small to large; one model is enough for
-        starts (the smallest) and for merging and the first token (the largest)."""
+        starts (the smallest) and for merging and the first token (the largest); answers are
+        written by the largest and the embedded one."""
         if part == "train":
             return [one for model in models for one in self.train(model)]
         if part == "start":
@@ -67,6 +69,8 @@ class Bench:
             return self.merge(models[-1])
         if part == "token":
             return self.token(models[-1])
+        if part == "generate":
+            return self.generate((models[-1], EMBEDDED))
         return self.demo()
 
     def train(self, model: str) -> list[Series]:
@@ -129,6 +133,14 @@ class Bench:
         question = self.output / "question.jsonl"
         commands = token_commands(base, adapter, question, self._folder("token", model))
         return interleave(self._commands("token", model, commands), self.repeats, None, self.say)
+
+    def generate(self, models: Sequence[str]) -> list[Series]:
+        """New tokens a CPU second, beside transformers' generate."""
+        python = self.installed.pythons[OURS]
+        run_one = [
+            run_generation(self.output, model, self.repeats, self.say, python) for model in models
+        ]
+        return [series for found in run_one for series in found]
 
     def demo(self) -> list[Series]:
         """The training part of ``selfcog demo``: wall time, as many threads as torch takes."""

@@ -60,6 +60,16 @@ COLUMNS = {
         (("cpu_s", "CPU s", 1), ("wall_s", "wall s", 1), ("peak_rss_gb", "peak RSS, GB", 2)),
         "cpu_s",
     ),
+    "generate": Columns(
+        "Answers to 64 prompts, base and unmerged adapter, one thread",
+        (
+            ("tokens_per_cpu_s", "new tokens a CPU s", 1),
+            ("generation_cpu_s", "CPU s", 1),
+            ("peak_rss_gb", "peak RSS, GB", 2),
+            ("same", "same answers", 0),
+        ),
+        "tokens_per_cpu_s",
+    ),
     "demo": Columns(
         "The demo's training part, all cores",
         (

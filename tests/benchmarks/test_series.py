@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from benchmarks.bars import check_bars
@@ -127,3 +129,19 @@ def test_a_merge_must_be_cheap_small_and_exact() -> None:
     assert cheap.is_met and "HF Trainer + peft" in cheap.what
     assert small.is_met
     assert same.is_met is False and same.found == "1 of 290 tensors differ"
+
+
+def test_generation_is_compared_with_the_best_batch_of_transformers() -> None:
+    name = "tokens_per_cpu_s"
+    series = [
+        make(OURS, "batch 64", name, 60, 62, 64, part="generate"),
+        make(OURS, "batch 8", name, 40, part="generate"),
+        make("transformers generate", "batch 8", name, 31, 31, 32, part="generate"),
+        make("transformers generate", "batch 64", name, 20, part="generate"),
+    ]
+    for one in series:
+        one.model = "M, bfloat16"
+    [bar] = check_bars(series)
+    assert bar.is_met and bar.found == "1.94 / 2.00 / 2.00 ×"
+    assert "transformers generate, batch 8" in bar.what
+    assert check_bars([replace(one, model="T, bfloat16") for one in series]) == []

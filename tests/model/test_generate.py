@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from selfcog.errors import ModelError
-from selfcog.model.generate import cut_at_stop, generate, stream
+from selfcog.model.generate import generate, stream
 from selfcog.model.load import load_tokenizer
+from selfcog.model.plain import cut_at_stop
 from selfcog.model.text_pieces import BROKEN, PieceDecoder, ThinkingSplitter, split_thinking
 from selfcog.types import Message
 

@@ -93,8 +93,9 @@ def check_answers(
 ) -> AnswerCheck:
     """Compare ``base`` + ``adapter`` with ``merged``. Raises ExportError when they differ."""
     from selfcog.model.adapter import adapter_off, load_adapter
-    from selfcog.model.generate import Sampling, generate_ids
+    from selfcog.model.generate import generate_ids
     from selfcog.model.load import load_model, load_tokenizer
+    from selfcog.model.sampling import Sampling
 
     greedy = Sampling(MAX_NEW_TOKENS)
     tokenizer = load_tokenizer(merged, trust_remote_code=trust_remote_code)
@@ -103,7 +104,7 @@ def check_answers(
     prompts = [renderer.prompt_ids(messages) for messages in conversations]
 
     tuned = load_adapter(load_model(base, trust_remote_code=trust_remote_code), adapter)
-    replies = generate_ids(tuned, renderer, prompts, greedy)
+    replies = generate_ids(tuned, renderer, prompts, greedy, merge=False)
     logits = compute_logits(tuned, prompts, replies)
     with adapter_off(tuned):
         base_logits = compute_logits(tuned, prompts, replies)

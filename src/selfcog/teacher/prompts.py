@@ -100,7 +100,8 @@ def self_written_prompts(
     Sampled at temperature 1. Continuations that do not end, are too short or come twice are left
     out; nothing where the template does not begin a user turn before the user's words.
     """
-    from selfcog.model.generate import Sampling, generate_ids
+    from selfcog.model.generate import generate_ids
+    from selfcog.model.sampling import Sampling
 
     text = renderer.prompt_text([Message("user", _MARK)])
     before, mark, after = text.partition(_MARK)
