@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 from importlib import import_module
 
-from selfcog import __version__
+from selfcog import __version__, startup
 from selfcog.errors import ConfigError, SelfcogError
 
 # verb → (module below selfcog.commands, one line of help)
@@ -60,6 +60,8 @@ ms-swift's flags are understood. NPROC_PER_NODE=2 selfcog sft … trains with tw
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
+    if argv is None:
+        startup.own_process()
     words = list(sys.argv[1:] if argv is None else argv)
     if "--debug" in words:
         words = [word for word in words if word != "--debug"]

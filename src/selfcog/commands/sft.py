@@ -23,6 +23,7 @@ from selfcog.errors import ConfigError, DataError
 from selfcog.events import EventLog, WarningEvent
 from selfcog.model.locate import ModelPaths, fetch_model, resolve_model
 from selfcog.runs import CheckpointInfo, RunDir, write_text_atomic
+from selfcog.startup import preload
 from selfcog.types import RejectedRow, TokenizedExample
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def run(config: SftConfig, notices: Sequence[str] = ()) -> SftResult:
     renderer = make_renderer(config, paths)
     tokens = render_rows(rows, renderer, config)
 
+    preload("torch")
     from selfcog.train.dist import join_world
     from selfcog.train.loop import train
 
