@@ -175,16 +175,16 @@ def _give_head_whole_blocks(model: Any) -> None:
     For a slice torch copies the whole weight of a frozen layer before it multiplies: a second for
     a vocabulary of 150,000, at the first token of every answer.
     """
-
-    def pack(head: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        hidden_BTH = inputs[0]
-        # As one block of rows: contiguous() alone leaves one position of one text as it is.
-        block = hidden_BTH.flatten(0, -2).contiguous()
-        return (block.view(hidden_BTH.shape), *inputs[1:])
-
     head = model.get_output_embeddings()
     if head is not None:
-        head.register_forward_pre_hook(pack)
+        head.register_forward_pre_hook(_as_block)
+
+
+def _as_block(head: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    hidden_BTH = inputs[0]
+    # As rows: contiguous() alone leaves one position of one text as it is.
+    block = hidden_BTH.flatten(0, -2).contiguous()
+    return (block.view(hidden_BTH.shape), *inputs[1:])
 
 
 @contextlib.contextmanager
