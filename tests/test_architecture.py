@@ -15,6 +15,7 @@ FLOORS = {
     "errors": 0,
     "events": 0,
     "runs": 0,
+    "startup": 0,
     "config": 1,
     "console": 1,
     "identity": 2,

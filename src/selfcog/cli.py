@@ -1,4 +1,4 @@
-"""``selfcog VERB …``: the verb's module is imported after the verb is known, nothing before.
+"""``selfcog VERB …``: the verb's module is imported after its words are understood, not before.
 
 Exit codes: 0 done, 2 wrong usage, 1 failed, 130 interrupted, 141 the reader of the output left."""
 
@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 from importlib import import_module
 
-from selfcog import __version__
+from selfcog import __version__, startup
 from selfcog.errors import ConfigError, SelfcogError
 
 # verb → (module below selfcog.commands, one line of help)
@@ -25,6 +25,7 @@ VERBS = {
     "export": ("export", "merge a checkpoint into a folder that runs anywhere"),
     "merge-lora": ("export", "the same as export --merge_lora true"),
 }
+SETTINGS_FILES = (".yaml", ".yml", ".json")
 # What the same thing is called elsewhere.
 OTHER_NAMES = {
     "train": "sft",
@@ -59,6 +60,8 @@ ms-swift's flags are understood. NPROC_PER_NODE=2 selfcog sft … trains with tw
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
+    if argv is None:
+        startup.own_process()
     words = list(sys.argv[1:] if argv is None else argv)
     if "--debug" in words:
         words = [word for word in words if word != "--debug"]
@@ -107,11 +110,26 @@ def _dispatch(words: list[str]) -> int:
 
         print(write_help(command, colour=use_colour(sys.stdout)))
         return 0
-    named = {word.partition("=")[0].replace("-", "_") for word in rest}
+    return run_verb(command, _complete(verb, rest))
+
+
+def run_verb(command: str, words: Sequence[str]) -> int:
+    """Do what the words after a verb say; the exit code. Raises SelfcogError."""
+    from selfcog.config.load import parse_command
+
+    parsed = parse_command(command, words)
+    return int(import_module(f"selfcog.commands.{command}").main(parsed))
+
+
+def _complete(verb: str, words: list[str]) -> list[str]:
+    """The words with what their verb lets one leave out."""
+    named = {word.partition("=")[0].replace("-", "_") for word in words}
     if verb == "merge-lora" and "__merge_lora" not in named:
-        rest = [*rest, "--merge_lora", "true"]
-    module = import_module(f"selfcog.commands.{command}")
-    return int(module.main(rest))
+        return [*words, "--merge_lora", "true"]
+    is_model = words and not words[0].startswith("-") and not words[0].endswith(SETTINGS_FILES)
+    if verb == "interview" and is_model:
+        return ["--model", *words]
+    return words
 
 
 def _print_help() -> None:

@@ -1,21 +1,14 @@
 """Events on a terminal: a progress bar where there is one, one line per log interval elsewhere.
 
-Floor 1: it needs the events only, so every command may use it.
+Floor 1: it needs the events only, so every command may use it. rich is loaded when something is
+shown with it: an answer that needs no model, such as an error, does not wait for it.
 """
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from selfcog.events import (
     CheckpointEvent,
@@ -27,13 +20,25 @@ from selfcog.events import (
     WarningEvent,
 )
 
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
 # Weight of the newest step in the tokens-per-second shown: about the last ten steps count.
 SMOOTHING = 0.1
 
 
 def make_console(*, stderr: bool = False) -> Console:
     """A console that wraps nothing on its own: paths stay whole, so that they can be copied."""
+    from rich.console import Console
+
     return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+def print_notes(notes: Iterable[str], *, stderr: bool = True) -> None:
+    """One line each, as it is."""
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr if stderr else sys.stdout)
 
 
 class TrainingView:
@@ -49,6 +54,8 @@ class TrainingView:
         self.last_loss = float("nan")
 
     def __call__(self, event: Event) -> None:
+        from rich.markup import escape
+
         if isinstance(event, StartEvent):
             self._start(event)
         elif isinstance(event, StepEvent):
@@ -77,15 +84,17 @@ class TrainingView:
         )
         if not self.show_bar:
             return
-        self.bar = Progress(
-            TextColumn("training"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]}"),
-            TextColumn("{task.fields[speed]} tokens/s"),
-            TimeElapsedColumn(),
-            TextColumn("ETA"),
-            TimeRemainingColumn(),
+        from rich import progress as parts
+
+        self.bar = parts.Progress(
+            parts.TextColumn("training"),
+            parts.BarColumn(bar_width=24),
+            parts.MofNCompleteColumn(),
+            parts.TextColumn("loss {task.fields[loss]}"),
+            parts.TextColumn("{task.fields[speed]} tokens/s"),
+            parts.TimeElapsedColumn(),
+            parts.TextColumn("ETA"),
+            parts.TimeRemainingColumn(),
             console=self.console,
         )
         self.task = self.bar.add_task(

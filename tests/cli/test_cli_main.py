@@ -10,18 +10,22 @@ from types import ModuleType
 import pytest
 
 from selfcog import cli
+from selfcog.config.load import Parsed
+from selfcog.config.schema import ExportConfig
 from selfcog.errors import ConfigError, DataError, Interrupted
+
+EXPORT = ["export", "--merge_lora", "true", "--ckpt_dir", "c"]
 
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """A stand-in for selfcog.commands.export that records its words and may raise."""
+    """A stand-in for selfcog.commands.export that records what it is given and may raise."""
     module = ModuleType("selfcog.commands.export")
-    module.words = None  # type: ignore[attr-defined]
+    module.parsed = None  # type: ignore[attr-defined]
     module.error = None  # type: ignore[attr-defined]
 
-    def main(argv: list[str]) -> int:
-        module.words = argv  # type: ignore[attr-defined]
+    def main(parsed: Parsed[ExportConfig]) -> int:
+        module.parsed = parsed  # type: ignore[attr-defined]
         if module.error is not None:
             raise module.error
         return 0
@@ -36,15 +40,32 @@ def command(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_merge_lora_is_an_export(command: ModuleType) -> None:
     for verb in ("merge-lora", "merge_lora"):
         assert cli.main([verb, "--ckpt_dir", "c"]) == 0
-        assert command.words == ["--ckpt_dir", "c", "--merge_lora", "true"]
-    for given in (["--merge_lora", "true"], ["--merge-lora=true"]):
+        assert command.parsed.words == ["--ckpt_dir", "c", "--merge_lora", "true"]
+        assert command.parsed.config.merge_lora
+    for given in (
+        ["--ckpt_dir", "c", "--merge_lora", "true"],
+        ["--ckpt_dir=c", "--merge-lora=true"],
+    ):
         assert cli.main(["merge-lora", *given]) == 0
-        assert command.words == given
+        assert command.parsed.words == given
+
+
+def test_interview_takes_the_model_without_its_flag(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+    monkeypatch.setattr(cli, "run_verb", lambda *words: given.append(words) or 0)
+    for words in (["some/model", "--max_new_tokens", "8"], ["a.yaml"], ["--model", "m"], []):
+        assert cli.main(["interview", *words]) == 0
+    assert given == [
+        ("interview", ["--model", "some/model", "--max_new_tokens", "8"]),
+        ("interview", ["a.yaml"]),
+        ("interview", ["--model", "m"]),
+        ("interview", []),
+    ]
 
 
 def test_debug_is_taken_out_and_passed_on(command: ModuleType) -> None:
-    assert cli.main(["export", "--debug", "--ckpt_dir", "c"]) == 0
-    assert command.words == ["--ckpt_dir", "c"]
+    assert cli.main([*EXPORT, "--debug"]) == 0
+    assert command.parsed.words == EXPORT[1:]
     assert os.environ["SELFCOG_DEBUG"] == "1"
 
 
@@ -69,7 +90,7 @@ def test_exit_codes(
     message: str,
 ) -> None:
     command.error = error  # type: ignore[attr-defined]
-    assert cli.main(["export"]) == code
+    assert cli.main(EXPORT) == code
     stderr = capsys.readouterr().err
     assert message in stderr
     assert stderr.count("\n") == bool(message)
@@ -78,7 +99,7 @@ def test_exit_codes(
 def test_a_bug_keeps_its_trace(command: ModuleType) -> None:
     command.error = RuntimeError("a fault of the program")  # type: ignore[attr-defined]
     with pytest.raises(RuntimeError, match="a fault"):
-        cli.main(["export"])
+        cli.main(EXPORT)
 
 
 def test_red_only_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def test_leaf_names_are_unique(config: type[Config]) -> None:
 @CONFIGS
 def test_every_leaf_is_described_and_in_one_group(config: type[Config]) -> None:
     for leaf in leaves_of(config).values():
-        assert (leaf.field.description or "").endswith((".", "…", "}'.")), leaf.name
+        assert leaf.description.endswith((".", "…", "}'.")), leaf.name
     grouped = [leaf.name for group in groups_of(config) for leaf in group.leaves]
     assert sorted(grouped) == sorted(leaf_names(config))
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from selfcog.commands import infer
+from selfcog.cli import run_verb
 
 SHORT = ["--max_new_tokens", "8", "--temperature", "0"]
 
@@ -44,7 +44,7 @@ def talk(run: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         result = tmp_path / f"{time.monotonic_ns()}.jsonl"
         monkeypatch.setattr(sys, "stdin", io.StringIO(text))
         argv = ["--ckpt_dir", str(run.checkpoint), "--result_path", str(result), *SHORT, *flags]
-        assert infer.main(argv) == 0
+        assert run_verb("infer", argv) == 0
         said = capsys.readouterr()
         return Talk(said.out, said.err, read_lines(result) if result.exists() else [])
 

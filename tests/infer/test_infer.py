@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from selfcog.commands import export, infer
+from selfcog.cli import run_verb
 from selfcog.errors import ConfigError, DataError, ExportError, ModelError
 
 SHORT = ["--max_new_tokens", "8", "--temperature", "0"]
 
 
 def ask(capsys: Any, *argv: Any) -> str:
-    assert infer.main([*map(str, argv), *SHORT]) == 0
+    assert run_verb("infer", [*map(str, argv), *SHORT]) == 0
     return capsys.readouterr().out
 
 
@@ -63,7 +63,7 @@ def test_a_checkpoint_remembers_base_and_system_prompt(run: Any, capsys: Any) ->
 def test_greedy_does_not_depend_on_the_seed_and_sampling_does(run: Any, capsys: Any) -> None:
     def answer(*flags: str) -> str:
         argv = ["--model", str(run.base), "--query", "Hi", "--max_new_tokens", "12", *flags]
-        assert infer.main(argv) == 0
+        assert run_verb("infer", argv) == 0
         return capsys.readouterr().out
 
     hot = ["--temperature", "2", "--top_p", "1", "--top_k", "0"]
@@ -80,14 +80,14 @@ def test_compare_shows_base_and_tuned_from_one_model(run: Any, capsys: Any) -> N
     line = read_lines(transcripts(run)[-1])[-1]
     assert line["base_response"] == base.rstrip("\n")
     with pytest.raises(ConfigError, match=r"has none; give --ckpt_dir"):
-        infer.main(["--model", str(run.base), "--compare"])
+        run_verb("infer", ["--model", str(run.base), "--compare"])
 
 
 def test_merged_in_memory_and_on_disk_answer_as_the_adapter(run: Any, capsys: Any) -> None:
     tuned = ask(capsys, "--ckpt_dir", run.checkpoint, "--query", "你是谁？")
     argv = ["--ckpt_dir", run.checkpoint, "--merge_lora", "true", "--query", "你是谁？"]
     assert ask(capsys, *argv) == tuned
-    assert export.main(["--ckpt_dir", str(run.checkpoint), "--merge_lora", "true"]) == 0
+    assert run_verb("export", ["--ckpt_dir", str(run.checkpoint), "--merge_lora", "true"]) == 0
     said = capsys.readouterr().out
     merged = run.checkpoint.with_name("checkpoint-7-merged")
     assert "check: 6 of 6 greedy answers equal" in said
@@ -96,9 +96,9 @@ def test_merged_in_memory_and_on_disk_answer_as_the_adapter(run: Any, capsys: An
     assert ask(capsys, "--ckpt_dir", merged, "--query", "你是谁？") == tuned
     for place in (merged, run.base):
         with pytest.raises(ExportError, match="nothing to merge"):
-            export.main(["--ckpt_dir", str(place), "--merge_lora", "true"])
+            run_verb("export", ["--ckpt_dir", str(place), "--merge_lora", "true"])
     with pytest.raises(ConfigError, match="--merge_lora true"):
-        export.main(["--ckpt_dir", str(run.checkpoint)])
+        run_verb("export", ["--ckpt_dir", str(run.checkpoint)])
 
 
 def test_a_file_of_questions(run: Any, capsys: Any, tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_file_of_questions(run: Any, capsys: Any, tmp_path: Path) -> None:
     assert len(read_lines(sampled)) == 2
     assert all("base_response" in line for line in read_lines(sampled))
     with pytest.raises(DataError):
-        infer.main(["--model", str(run.base), "--val_dataset", str(files[3])])
+        run_verb("infer", ["--model", str(run.base), "--val_dataset", str(files[3])])
 
 
 @pytest.mark.parametrize(
@@ -177,4 +177,4 @@ def test_an_adapter_without_its_base_says_so(run: Any, tmp_path: Path) -> None:
     moved = shutil.copytree(run.checkpoint, tmp_path / "checkpoint-7")
     CheckpointInfo(str(tmp_path / "gone"), "lora").write(moved)
     with pytest.raises(ModelError, match="name it with --model"):
-        infer.main(["--ckpt_dir", str(moved), "--query", "Hi"])
+        run_verb("infer", ["--ckpt_dir", str(moved), "--query", "Hi"])

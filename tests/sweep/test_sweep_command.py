@@ -11,6 +11,7 @@ from pathlib import Path
 import made_up
 import pytest
 
+from selfcog.cli import run_verb
 from selfcog.commands import sweep
 from selfcog.config.load import dump_yaml, load_config, parse_command
 from selfcog.errors import ConfigError, ModelError
@@ -103,7 +104,7 @@ def test_what_a_trial_would_be_refused_for_is_refused_first(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sft.yaml").write_text(dump_yaml(made_up.settings()), encoding="utf-8")
     with pytest.raises(error, match=message):
-        sweep.main(["sft.yaml", "--sweep_seeds", "1", "2", *words])
+        run_verb("sweep", ["sft.yaml", "--sweep_seeds", "1", "2", *words])
     assert not (tmp_path / "sweep").exists()
 
 

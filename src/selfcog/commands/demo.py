@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-
 from selfcog.commands.talk import load_talker, locate
-from selfcog.config.load import parse_command
+from selfcog.config.load import Parsed
 from selfcog.config.schema import (
     DemoConfig,
     ExportConfig,
@@ -26,7 +24,7 @@ from selfcog.config.schema import (
     SftConfig,
     TrainSection,
 )
-from selfcog.console import make_console
+from selfcog.console import make_console, print_notes
 from selfcog.identity import Identity
 from selfcog.types import Message
 
@@ -56,6 +54,8 @@ class DemoResult:
 
 
 def run(config: DemoConfig) -> DemoResult:
+    from rich.markup import escape
+
     from selfcog.commands import sft
 
     console = make_console()
@@ -142,10 +142,7 @@ def shorten(path: Path) -> str:
     return relative if len(relative) < len(str(path)) else str(path)
 
 
-def main(argv: list[str]) -> int:
-    parsed = parse_command("demo", argv)
-    assert isinstance(parsed.config, DemoConfig)
-    for notice in parsed.notices:
-        make_console(stderr=True).print(f"note: {notice}", markup=False)
+def main(parsed: Parsed[DemoConfig]) -> int:
+    print_notes(parsed.notices)
     run(parsed.config)
     return 0

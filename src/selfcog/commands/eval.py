@@ -21,9 +21,9 @@ from selfcog.commands.speak import (
     remote_speaker,
 )
 from selfcog.commands.talk import locate_model
-from selfcog.config.load import parse_command
+from selfcog.config.load import Parsed
 from selfcog.config.schema import EvalConfig
-from selfcog.console import make_console
+from selfcog.console import make_console, print_notes
 from selfcog.data import load_dataset, load_questions
 from selfcog.errors import ConfigError, DataError
 from selfcog.identity import Identity
@@ -58,7 +58,6 @@ class UserData:
 
 def run(config: EvalConfig) -> EvalResult:
     """Measure, show and write. Raises SelfcogError."""
-    console = make_console()
     paths = None if config.base_url else locate_model(config)
     base_paths = locate_base(config, paths) if paths else None
     identity = identity_of(config, paths)
@@ -71,6 +70,7 @@ def run(config: EvalConfig) -> EvalResult:
     from selfcog.evaluate.measure import Examiner
     from selfcog.evaluate.speakers import Decoding
 
+    console = make_console()
     with AskingBar(console, show=config.progress) as bar:
         bar.say("loading")
         pair = load_pair(config, paths, base_paths) if paths else None
@@ -245,10 +245,7 @@ def show(card: Scorecard, folder: Path) -> None:
     console.print(f"scorecard: {folder / 'scorecard.html'}", markup=False)
 
 
-def main(argv: list[str]) -> int:
-    parsed = parse_command("eval", argv)
-    assert isinstance(parsed.config, EvalConfig)
-    for notice in parsed.notices:
-        make_console(stderr=True).print(f"note: {notice}", markup=False)
+def main(parsed: Parsed[EvalConfig]) -> int:
+    print_notes(parsed.notices)
     run(parsed.config)
     return 0

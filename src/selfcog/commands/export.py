@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from selfcog.config.load import parse_command
+from selfcog.config.load import Parsed
 from selfcog.config.schema import ExportConfig
-from selfcog.console import make_console
+from selfcog.console import make_console, print_notes
 from selfcog.errors import ConfigError, ExportError
 from selfcog.model.locate import ModelPaths, fetch_model, resolve_model
 from selfcog.runs import CheckpointInfo
@@ -98,9 +98,7 @@ def show(console: Console, result: MergeResult) -> None:
     console.print(f"next: selfcog infer --ckpt_dir {path}", markup=False)
 
 
-def main(argv: list[str]) -> int:
-    parsed = parse_command("export", argv)
-    for notice in parsed.notices:
-        make_console(stderr=True).print(f"note: {notice}", markup=False)
+def main(parsed: Parsed[ExportConfig]) -> int:
+    print_notes(parsed.notices)
     run(parsed.config)
     return 0

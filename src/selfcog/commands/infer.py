@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from selfcog.commands.chat_ui import Chat, LineReader, ask_once, describe
 from selfcog.commands.talk import Talker, Transcript, load_talker, locate, open_transcript
-from selfcog.config.load import parse_command
+from selfcog.config.load import Parsed
 from selfcog.config.schema import InferConfig
-from selfcog.console import make_console
+from selfcog.console import make_console, print_notes
 from selfcog.data import load_questions
 from selfcog.errors import ConfigError
 from selfcog.types import Completion
@@ -35,8 +35,7 @@ def run(config: InferConfig) -> None:
     transcript = open_transcript(config, paths, one_shot=bool(config.query))
     talker = load_talker(config, paths)
     transcript.facts["system"] = talker.renderer.system
-    for notice in talker.notices:
-        make_console(stderr=True).print(f"note: {notice}", markup=False)
+    print_notes(talker.notices)
     if config.query:
         ask_once(talker, transcript, config.query)
     elif config.val_dataset:
@@ -97,9 +96,7 @@ def show(question: Question, answer: Completion, base: Completion | None) -> Non
     print("-" * 40)
 
 
-def main(argv: list[str]) -> int:
-    parsed = parse_command("infer", argv)
-    for notice in parsed.notices:
-        make_console(stderr=True).print(f"note: {notice}", markup=False)
+def main(parsed: Parsed[InferConfig]) -> int:
+    print_notes(parsed.notices)
     run(parsed.config)
     return 0

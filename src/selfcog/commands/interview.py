@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfcog.commands.progress import AskingBar
-from selfcog.config.load import parse_command
+from selfcog.config.load import Parsed
 from selfcog.config.schema import EvalConfig, InterviewConfig
-from selfcog.console import make_console
+from selfcog.console import make_console, print_notes
 from selfcog.model.locate import resolve_model
 from selfcog.runs import write_json_atomic
 
@@ -27,7 +27,6 @@ MOST_ANSWERS_SHOWN = 6
 
 def run(config: InterviewConfig) -> Interview:
     """Ask, show, and write interview.json where a folder is given. Raises SelfcogError."""
-    console = make_console()
     paths = (
         None
         if config.base_url
@@ -37,6 +36,7 @@ def run(config: InterviewConfig) -> Interview:
     from selfcog.evaluate.interview import interview
     from selfcog.evaluate.speakers import Decoding, Speaker
 
+    console = make_console()
     with AskingBar(console, show=config.progress) as bar:
         bar.say("loading")
         speaker: Speaker
@@ -87,12 +87,7 @@ def show(console: Console, found: Interview) -> None:
         console.print(f"  {one.question} → {one.answer}", markup=False)
 
 
-def main(argv: list[str]) -> int:
-    if argv and not argv[0].startswith("-") and not argv[0].endswith((".yaml", ".yml", ".json")):
-        argv = ["--model", *argv]
-    parsed = parse_command("interview", argv)
-    assert isinstance(parsed.config, InterviewConfig)
-    for notice in parsed.notices:
-        make_console(stderr=True).print(f"note: {notice}", markup=False)
+def main(parsed: Parsed[InterviewConfig]) -> int:
+    print_notes(parsed.notices)
     run(parsed.config)
     return 0

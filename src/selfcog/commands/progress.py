@@ -5,15 +5,6 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -22,13 +13,15 @@ class AskingBar:
     """Shown on a terminal only, and gone when it ends. Use as a context manager."""
 
     def __init__(self, console: Console, *, show: bool = True) -> None:
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("ETA"),
-            TimeRemainingColumn(),
+        from rich import progress as parts
+
+        self.bar = parts.Progress(
+            parts.TextColumn("{task.description}"),
+            parts.BarColumn(bar_width=24),
+            parts.MofNCompleteColumn(),
+            parts.TimeElapsedColumn(),
+            parts.TextColumn("ETA"),
+            parts.TimeRemainingColumn(),
             console=console,
             transient=True,
             disable=not (show and console.is_terminal),

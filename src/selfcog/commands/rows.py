@@ -88,12 +88,13 @@ def collect_rows(config: SftConfig) -> CollectedRows:
     contradictions in identity rows and placeholders left over.
     """
     data, seed = config.data, config.data.dataset_seed
-    own = collect_identity(config.identity, data.columns, data.check_dataset_strategy, seed)
+    # Files first: a row that cannot be used is answered before identity rows are made.
     domain, val = (
         load_dataset(specs, columns=data.columns, strategy=data.check_dataset_strategy, seed=seed)
         for specs in (data.dataset, data.val_dataset)
     )
     refuse_placeholders(domain.examples)
+    own = collect_identity(config.identity, data.columns, data.check_dataset_strategy, seed)
     chosen = select(
         domain.examples,
         val.examples,

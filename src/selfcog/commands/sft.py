@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 from selfcog import __version__
 from selfcog.commands import scaling, scoring, teaching
 from selfcog.commands.rows import CollectedRows, collect_rows, report_rows
-from selfcog.config.load import dump_yaml, parse_command
+from selfcog.config.load import Parsed, dump_yaml
 from selfcog.config.schema import SftConfig
-from selfcog.console import TrainingView, make_console
+from selfcog.console import TrainingView, make_console, print_notes
 from selfcog.data import Shares, apply_shares, count_tokens, find_shares, parse_source
 from selfcog.errors import ConfigError, DataError
 from selfcog.events import EventLog, WarningEvent
 from selfcog.model.locate import ModelPaths, fetch_model, resolve_model
 from selfcog.runs import CheckpointInfo, RunDir, write_text_atomic
+from selfcog.startup import preload
 from selfcog.types import RejectedRow, TokenizedExample
 
 if TYPE_CHECKING:
@@ -73,12 +74,12 @@ class TokenRows:
 def run(config: SftConfig, notices: Sequence[str] = ()) -> SftResult:
     """Train as ``config`` says. Raises SelfcogError; nothing is trained on a doubt."""
     config = settle(config)
-    console = make_console()
-    console.quiet = os.environ.get("RANK", "0") != "0"
-    for notice in notices:
-        console.print(f"note: {notice}", markup=False)
+    is_main = os.environ.get("RANK", "0") == "0"
+    print_notes(notices if is_main else (), stderr=False)
     paths = resolve_model(config.model.model, config.model.model_revision)
     rows = collect_rows(config)
+    console = make_console()
+    console.quiet = not is_main
     for line in rows.summary:
         console.print(line, markup=False)
 
@@ -86,6 +87,7 @@ def run(config: SftConfig, notices: Sequence[str] = ()) -> SftResult:
     renderer = make_renderer(config, paths)
     tokens = render_rows(rows, renderer, config)
 
+    preload("torch")
     from selfcog.train.dist import join_world
     from selfcog.train.loop import train
 
@@ -384,13 +386,11 @@ def check_paths(config: SftConfig) -> None:
     find_resume(config)
 
 
-def main(argv: list[str]) -> int:
-    parsed = parse_command("sft", argv)
-    assert isinstance(parsed.config, SftConfig)
+def main(parsed: Parsed[SftConfig]) -> int:
     check_paths(parsed.config)
     from selfcog.train.launch import maybe_relaunch
 
-    code = maybe_relaunch(["sft", *argv])
+    code = maybe_relaunch(["sft", *parsed.words])
     if code is not None:
         return code
     run(parsed.config, parsed.notices)

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfcog.commands import scoring, sft
-from selfcog.config.load import dump_yaml, parse_command
+from selfcog.config.load import Parsed, dump_yaml
 from selfcog.config.schema import SftConfig, SweepConfig
-from selfcog.console import make_console
+from selfcog.console import make_console, print_notes
 from selfcog.errors import ConfigError, Interrupted
 from selfcog.sweep import (
     Backend,
@@ -46,9 +46,7 @@ class SweepResult:
 
 def run(config: SweepConfig, notices: Sequence[str] = ()) -> SweepResult:
     """Train, compare, show and write. Raises SelfcogError."""
-    console = make_console()
-    for notice in notices:
-        console.print(f"note: {notice}", markup=False)
+    print_notes(notices, stderr=False)
     base = sft_part(config)
     points = make_grid(base, config.sweep)
     for point in points:
@@ -57,6 +55,7 @@ def run(config: SweepConfig, notices: Sequence[str] = ()) -> SweepResult:
     claim_folder(folder, config)
     trials = [trial for point in points for trial in point.trials]
     backend = make_backend(config)
+    console = make_console()
     num_done = count_done(trials, folder / "trials")
     console.print(
         f"trials: {len(trials)} (points × seeds: {len(points)} × {len(points[0].trials)}), done "
@@ -142,8 +141,6 @@ def show_paths(console: Console, folder: Path, report: SweepReport) -> None:
     console.print("\n".join(lines), markup=False)
 
 
-def main(argv: list[str]) -> int:
-    parsed = parse_command("sweep", argv)
-    assert isinstance(parsed.config, SweepConfig)
+def main(parsed: Parsed[SweepConfig]) -> int:
     result = run(parsed.config, parsed.notices)
     return 1 if result.report.failed else 0

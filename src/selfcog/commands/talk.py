@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from selfcog.config.schema import EvalConfig, InferConfig
 from selfcog.errors import ConfigError
 from selfcog.model.locate import ModelPaths, fetch_model, resolve_model
+from selfcog.startup import preload
 from selfcog.types import Completion, Message
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class Talker:
 
 def load_talker(config: InferConfig, paths: ModelPaths) -> Talker:
     """Load the model, its adapter and tokenizer. Raises ModelError."""
+    preload("torch")
     import torch
 
     from selfcog.model.adapter import load_adapter

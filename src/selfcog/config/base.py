@@ -25,7 +25,6 @@ class Config(BaseModel):
         frozen=True,
         extra="forbid",
         allow_inf_nan=False,
-        use_attribute_docstrings=True,
         # The fields model_name, model_type … are ours.
         protected_namespaces=(),
         # Help and docs read the fields only; validators are built when a value is checked.

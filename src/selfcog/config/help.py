@@ -138,7 +138,7 @@ def write_help(verb: str, *, colour: bool = False) -> str:
 def _help_lines(leaf: Leaf, theirs: list[str], bold: str, dim: str, end: str) -> Iterator[str]:
     head = f"  --{leaf.name} {show_type(leaf)}"
     default = show_default(leaf)
-    text = " ".join((leaf.field.description or "").split()) + (f" [{default}]" if default else "")
+    text = leaf.description + (f" [{default}]" if default else "")
     rows = textwrap.wrap(text, WIDTH - TEXT_COLUMN, break_on_hyphens=False)
     shown = head.replace(f"--{leaf.name}", f"{bold}--{leaf.name}{end}")
     if len(head) < TEXT_COLUMN - 1:
@@ -215,7 +215,7 @@ def _docs_row(leaf: Leaf, theirs: list[str]) -> str:
         f"`--{leaf.name}`",
         " ".join(filter(None, (show_type(leaf), bounds))).replace("|", " \\| "),
         _code(show_default(leaf)),
-        " ".join((leaf.field.description or "").split()).replace("|", "\\|"),
+        leaf.description.replace("|", "\\|"),
         ", ".join(f"`--{name}`" for name in theirs),
     )
     return f"| {' | '.join(cells)} |"

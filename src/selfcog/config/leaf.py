@@ -17,6 +17,7 @@ import annotated_types
 from pydantic.fields import FieldInfo
 
 from selfcog.config.base import Config
+from selfcog.config.docstrings import field_docstring
 
 INTEGER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
@@ -30,7 +31,7 @@ Kind = Literal["text", "integer", "number", "switch", "choice", "map"]
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One setting. ``section`` is "" in a command without sections.
+    """One setting. ``section`` is "" in a command without sections; ``owner`` declares it.
 
     ``one_word``: each use of the flag takes one word, so that an unquoted sentence is an error
     and not several values.
@@ -45,7 +46,13 @@ class Leaf:
     lower: tuple[str, float] | None
     upper: tuple[str, float] | None
     field: FieldInfo
+    owner: type[Config]
     one_word: bool = False
+
+    @property
+    def description(self) -> str:
+        """The docstring under the field, in one line."""
+        return field_docstring(self.owner, self.name)
 
 
 def leaves_of(config: type[Config]) -> dict[str, Leaf]:
@@ -54,13 +61,13 @@ def leaves_of(config: type[Config]) -> dict[str, Leaf]:
     for name, field in config.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, Config):
             for inner, inner_field in field.annotation.model_fields.items():
-                found[inner] = _make_leaf(inner, name, inner_field)
+                found[inner] = _make_leaf(inner, name, inner_field, field.annotation)
         else:
-            found[name] = _make_leaf(name, "", field)
+            found[name] = _make_leaf(name, "", field, config)
     return found
 
 
-def _make_leaf(name: str, section: str, field: FieldInfo) -> Leaf:
+def _make_leaf(name: str, section: str, field: FieldInfo, owner: type[Config]) -> Leaf:
     annotation: Any = field.annotation
     metadata = list(field.metadata)
     is_optional = False
@@ -98,6 +105,7 @@ def _make_leaf(name: str, section: str, field: FieldInfo) -> Leaf:
         lower,
         upper,
         field,
+        owner,
         one_word=name == "query",
     )
 

@@ -28,10 +28,14 @@ ConfigT = TypeVar("ConfigT", bound=Config)
 
 @dataclass(frozen=True, slots=True)
 class Parsed(Generic[ConfigT]):
-    """A config, and one line for everything that was understood in a way worth telling."""
+    """A config, and one line for everything that was understood in a way worth telling.
+
+    ``words`` are those of the command line, after the verb.
+    """
 
     config: ConfigT
     notices: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ def parse_command(verb: str, argv: Sequence[str]) -> Parsed[Any]:
     given.update(_understand(verb, words.assignments, leaves, notices))
     config = _build(verb, leaves, given)
     notices += _check(config)
-    return Parsed(config, notices)
+    return Parsed(config, notices, list(argv))
 
 
 def load_config(path: str | Path, verb: str = "sft") -> Any:
@@ -209,7 +213,7 @@ def _explain_invalid(
     name = next(str(part) for part in reversed(first["loc"]) if part in leaves)
     leaf = leaves[name]
     if first["type"] == "missing":
-        what = (leaf.field.description or "").rstrip(".")
+        what = leaf.description.rstrip(".")
         alone = "model_type" in given and name == "model"
         hint = " (--model_type alone names no weights)" if alone else ""
         return f"--{name} is missing; give {what[:1].lower()}{what[1:]}{hint}"

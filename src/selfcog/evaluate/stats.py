@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from math import comb, sqrt
 from statistics import NormalDist
 
-import numpy as np
-
 ALPHA = 0.05
 
 
@@ -205,6 +203,8 @@ def binomial_cdf(successes: int, n: int, rate: float) -> float:
         return 1.0
     if successes < 0 or rate >= 1:
         return 0.0
+    import numpy as np
+
     k = np.arange(n + 1)
     factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
     logs = factorials[n] - factorials[k] - factorials[n - k]
@@ -276,6 +276,8 @@ def bootstrap_interval(
             f"a bootstrap needs a cluster for each of at least one value, found "
             f"{len(values)} values and {len(clusters)} clusters"
         )
+    import numpy as np
+
     order = {cluster: index for index, cluster in enumerate(dict.fromkeys(clusters))}
     index = np.array([order[cluster] for cluster in clusters])
     sums = np.bincount(index, weights=np.asarray(values, dtype=float))

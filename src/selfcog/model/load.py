@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from selfcog.errors import ModelError
 from selfcog.model.locate import MODEL_CONFIG, check_weights, read_json
+from selfcog.startup import preload
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +29,7 @@ def load_tokenizer(path: str | Path, *, trust_remote_code: bool = False) -> Any:
     Padding is never trained: labels are set by position, so that a pad token which is also the
     end token does no harm. Raises ModelError.
     """
+    preload("transformers.models.auto.tokenization_auto")
     from transformers import AutoTokenizer
 
     folder = _check_folder(path)
@@ -68,6 +70,7 @@ def load_model(
     Raises ModelError, also where the files lack weights that transformers would silently fill
     with random numbers.
     """
+    preload("torch", "transformers.modeling_utils")
     import torch
     from transformers import AutoModelForCausalLM
 
