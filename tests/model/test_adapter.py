@@ -203,27 +203,3 @@ def test_foreign_weights_take_an_adapter(shared_dir: Path, tmp_path: Path) -> No
         assert torch.equal(logits(tuned), before)
     tuned.save_pretrained(tmp_path)
     assert torch.equal(logits(load_adapter(load_model(folder), tmp_path)), logits(tuned))
-
-
-@pytest.mark.parametrize("batch", [1, 3])
-def test_the_head_sees_no_slice(model: Any, tiny_model_dir: Path, batch: int) -> None:
-    """Its input is a block of its own, and the logits are those without the adapter's care."""
-    from peft import LoraConfig, get_peft_model
-
-    config = LoraConfig(r=16, lora_alpha=32, target_modules=PROJECTIONS)
-    torch.manual_seed(0)
-    plain = fill_adapter(get_peft_model(load_model(tiny_model_dir), config).eval())
-    torch.manual_seed(0)
-    ours = fill_adapter(add_adapter(model, AdapterSection()))
-    seen = []
-    head = ours.get_base_model().get_output_embeddings()
-    head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    ids = IDS.repeat(batch, 1)
-    with torch.no_grad():
-        wanted = plain(ids, logits_to_keep=1).logits
-        found = ours(ids, logits_to_keep=1).logits
-    assert torch.allclose(found, wanted, atol=1e-6)
-    assert torch.equal(found.argmax(-1), wanted.argmax(-1))
-    [hidden] = seen
-    assert hidden.shape == (batch, 1, 64)
-    assert hidden.stride() == (64, 64, 1)

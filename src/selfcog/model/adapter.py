@@ -67,7 +67,6 @@ def add_adapter(model: nn.Module, settings: AdapterSection) -> Any:
     )
     with _without_peft_warnings():
         tuned = get_peft_model(model, config, autocast_adapter_dtype=True)
-    _give_head_whole_blocks(model)
     return tuned.eval()
 
 
@@ -105,7 +104,6 @@ def load_adapter(model: nn.Module, path: str | Path, *, is_trainable: bool = Fal
         )
     if is_zero_adapter(tuned):
         warnings.warn(f"adapter {folder} is all zero: it answers as its base does", stacklevel=2)
-    _give_head_whole_blocks(model)
     return tuned.eval()
 
 
@@ -167,24 +165,6 @@ def resolve_targets(model: nn.Module, target_modules: Sequence[str]) -> list[str
     leaves = sorted({name.rpartition(".")[2] for name in wanted})
     reached = {name for name, _ in model.named_modules() if _matches_any(name, leaves)}
     return leaves if reached == wanted else sorted(wanted)
-
-
-def _give_head_whole_blocks(model: Any) -> None:
-    """Lets the output head see a block of memory of its own, not a slice of all positions.
-
-    For a slice torch copies the whole weight of a frozen layer before it multiplies: a second for
-    a vocabulary of 150,000, at the first token of every answer.
-    """
-    head = model.get_output_embeddings()
-    if head is not None:
-        head.register_forward_pre_hook(_as_block)
-
-
-def _as_block(head: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    hidden_BTH = inputs[0]
-    # As rows: contiguous() alone leaves one position of one text as it is.
-    block = hidden_BTH.flatten(0, -2).contiguous()
-    return (block.view(hidden_BTH.shape), *inputs[1:])
 
 
 @contextlib.contextmanager
