@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.bars import check_bars
@@ -22,7 +23,7 @@ from benchmarks.contestants import OURS, PEERS, find_installed
 from benchmarks.models import SHAPES, SkipBenchmark, find_tokenizer
 from benchmarks.parts import PARTS, Bench
 from benchmarks.report import document, hardware
-from benchmarks.series import Series
+from benchmarks.series import Series, from_json
 
 
 def main() -> int:
@@ -51,6 +52,8 @@ def main() -> int:
         if part in args.only:
             say(f"== {part}")
             series += bench.run_part(part, models)
+    apart = read_earlier(args.add, {one.part for one in series})
+    series = sorted([*series, *apart], key=lambda one: PARTS.index(one.part))
     bars = check_bars(series)
     facts = {
         "date": time.strftime("%Y-%m-%d"),
@@ -59,6 +62,8 @@ def main() -> int:
         "repeats": str(args.repeats),
         "took": f"{(time.time() - started) / 60:.0f} min",
     }
+    if apart:
+        facts["taken from an earlier run"] = ", ".join(dict.fromkeys(one.part for one in apart))
     text = document(series, bars, installed, facts)
     print(text)
     if args.out is not None:
@@ -98,6 +103,14 @@ def read_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--steps", type=int, help="optimiser steps of a training; default: few")
+    parser.add_argument(
+        "--add",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="RESULTS",
+        help="results.json of earlier invocations, whose other parts are shown as well",
+    )
     parser.add_argument("--output", type=Path, default=Path("output/bench"))
     parser.add_argument("--out", type=Path, help="Markdown file for the tables")
     return parser.parse_args()
@@ -109,6 +122,17 @@ def read_peer(text: str) -> tuple[str, str]:
     if not equals or name not in PEERS:
         raise argparse.ArgumentTypeError(f"{text!r} is no NAME=PYTHON with one of {list(PEERS)}")
     return name, os.path.abspath(python)
+
+
+def read_earlier(files: Sequence[Path], measured: set[str]) -> list[Series]:
+    """What earlier invocations found, without the parts that were measured now."""
+    found: dict[str, list[Series]] = {}
+    for path in files:
+        series = [from_json(one) for one in json.loads(path.read_text("utf-8"))["series"]]
+        found |= {one.part: [] for one in series}
+        for one in series:
+            found[one.part].append(one)
+    return [one for part, series in found.items() if part not in measured for one in series]
 
 
 def say(line: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Any
 
 from benchmarks.contestants import OURS, PEERS
 from benchmarks.measure import Reading
@@ -73,6 +74,20 @@ class Series:
             "values": {name: self.values(name) for name in names},
             "trouble": describe(self.trouble) if self.trouble else "",
         }
+
+
+def from_json(found: dict[str, Any]) -> Series:
+    """The series that ``Series.to_json`` gave."""
+    values: dict[str, list[float]] = found["values"]
+    number = max((len(one) for one in values.values()), default=0)
+    readings = [
+        Reading({name: one[place] for name, one in values.items() if place < len(one)})
+        for place in range(number)
+    ]
+    if found["trouble"]:
+        status, _, message = found["trouble"].partition(": ")
+        readings.append(Reading(status=status, message=message))
+    return Series(found["part"], found["model"], found["peer"], found["setting"], readings)
 
 
 def ratio(ours: Series, theirs: Series, name: str) -> Spread | None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from benchmarks.__main__ import read_earlier
 from benchmarks.bars import check_bars
 from benchmarks.contestants import OURS
 from benchmarks.measure import Reading
@@ -145,3 +148,14 @@ def test_generation_is_compared_with_the_best_batch_of_transformers() -> None:
     assert bar.is_met and bar.found == "1.94 / 2.00 / 2.00 ×"
     assert "transformers generate, batch 8" in bar.what
     assert check_bars([replace(one, model="T, bfloat16") for one in series]) == []
+
+
+def test_earlier_results_are_read_as_they_were_written(tmp_path: Path) -> None:
+    readings = [Reading({"cpu_s": 1.0}), Reading({"cpu_s": 3.0})]
+    whole = Series("merge", "M", "hf", "merge", readings)
+    broken = Series("token", "M", "trl", "x", [Reading(status="failed", message="exit code 1: no")])
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps({"series": [whole.to_json(), broken.to_json()]}))
+    found = read_earlier([path], set())
+    assert [one.to_json() for one in found] == [whole.to_json(), broken.to_json()]
+    assert [one.part for one in read_earlier([path], {"merge"})] == ["token"]
