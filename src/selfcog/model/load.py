@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import torch
 
 DTYPES = ("float32", "bfloat16", "float16")
-# 134 M parameters in bfloat16.
-LARGE_BYTES = 2**28
+# 34 M parameters in bfloat16.
+LARGE_BYTES = 2**26
 # Tokens that tokenizers without a pad token often have for no other use.
 PAD_CANDIDATES = ("<pad>", "[PAD]", "<|pad|>", "<|endoftext|>", "<|finetune_right_pad_id|>")
 
@@ -120,7 +120,7 @@ def choose_dtype(name: str, device: torch.device, folder: Path | None = None) ->
     "auto" on a GPU: bfloat16 if it has it, else float16. On a CPU float32, but for a large model
     (LARGE_BYTES) whose files in ``folder`` are in bfloat16 already, where the processor multiplies
     that by itself: a step of 0.5 B parameters is then 1.2 times as fast, in three quarters of the
-    memory, while one of 45 M parameters gains 1 %.
+    memory, one of 45 M 1.1 times; 7 M gain 5 %, and would notice the rounding most.
     """
     import torch
 
