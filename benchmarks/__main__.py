@@ -52,8 +52,8 @@ def main() -> int:
         if part in args.only:
             say(f"== {part}")
             series += bench.run_part(part, models)
-    apart = read_earlier(args.add, {one.part for one in series})
-    series = sorted([*series, *apart], key=lambda one: PARTS.index(one.part))
+    apart = read_earlier(args.add, {(one.part, one.model) for one in series})
+    series = sorted([*series, *apart], key=lambda one: (PARTS.index(one.part), one.model != "S"))
     bars = check_bars(series)
     facts = {
         "date": time.strftime("%Y-%m-%d"),
@@ -63,7 +63,9 @@ def main() -> int:
         "took": f"{(time.time() - started) / 60:.0f} min",
     }
     if apart:
-        facts["taken from an earlier run"] = ", ".join(dict.fromkeys(one.part for one in apart))
+        facts["taken from an earlier run"] = ", ".join(
+            dict.fromkeys(f"{one.part} {one.model}" for one in apart)
+        )
     text = document(series, bars, installed, facts)
     print(text)
     if args.out is not None:
@@ -124,15 +126,15 @@ def read_peer(text: str) -> tuple[str, str]:
     return name, os.path.abspath(python)
 
 
-def read_earlier(files: Sequence[Path], measured: set[str]) -> list[Series]:
-    """What earlier invocations found, without the parts that were measured now."""
-    found: dict[str, list[Series]] = {}
+def read_earlier(files: Sequence[Path], measured: set[tuple[str, str]]) -> list[Series]:
+    """What earlier invocations found, without the (part, model) that were measured now."""
+    found: dict[tuple[str, str], list[Series]] = {}
     for path in files:
         series = [from_json(one) for one in json.loads(path.read_text("utf-8"))["series"]]
-        found |= {one.part: [] for one in series}
+        found |= {(one.part, one.model): [] for one in series}
         for one in series:
-            found[one.part].append(one)
-    return [one for part, series in found.items() if part not in measured for one in series]
+            found[one.part, one.model].append(one)
+    return [one for key, series in found.items() if key not in measured for one in series]
 
 
 def say(line: str) -> None:

@@ -13,6 +13,8 @@ from selfcog.train.forward import Forward
 
 # Rows of this length keep a core's matrix products efficient; longer ones only take memory.
 CPU_BUDGET = 2048
+# Who asks for checkpointing is short of memory.
+CPU_BUDGET_TWICE = 1024
 GPU_BUDGET_RANGE = (1024, 32768)
 # Below this many tokens a GPU is not busy; then activations are rather computed twice.
 GPU_BUSY_TOKENS = 4096
@@ -33,7 +35,8 @@ def plan_memory(
 ) -> MemoryPlan:
     """The given settings, and for those that are None what the device's free memory allows."""
     if device.type != "cuda":
-        return MemoryPlan(token_budget or CPU_BUDGET, bool(checkpointing))
+        usual = CPU_BUDGET_TWICE if checkpointing else CPU_BUDGET
+        return MemoryPlan(token_budget or usual, bool(checkpointing))
     free = torch.cuda.mem_get_info(device)[0] * ACTIVATION_SHARE
     lowest, highest = GPU_BUDGET_RANGE
 
