@@ -178,7 +178,7 @@ def first_step(
     if parts.replay is not None:
         move(parts.weights)
     parts.forward.model.train()
-    step = training.parts_of(0)
+    step, _ = training.parts_of(0)
     training.add_up_gradient(step if texts else step[1:], 1.0)
     parts.world.add_up(parts.weights.buffer)
     side = parts.weights.side_numbers

@@ -46,6 +46,11 @@ class World:
             reason = first_line(error)
             raise TrainError(f"rank {self.rank} lost the other ranks: {reason}") from error
 
+    def finish_computing(self) -> None:
+        """Wait until this rank's GPU has done what it was given, so that clocks mean something."""
+        if self.size > 1 and self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
     def copy_from_main(self, tensor: torch.Tensor) -> None:
         """Overwrite ``tensor`` on every rank with rank 0's, in place."""
         if self.size > 1:

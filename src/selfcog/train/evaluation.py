@@ -30,7 +30,8 @@ def evaluate_rows(
     forward.model.eval()
     sums = torch.zeros(2, dtype=torch.float64, device=world.device)
     with torch.no_grad():
-        for batch in forward.batches(share_of_rank(rows, world.rank, world.size), max_rows):
+        [share] = share_of_rank([rows], world.rank, world.size).groups
+        for batch in forward.batches(share, max_rows):
             if batch.num_targets:
                 found = forward.loss(batch.to(world.device))
                 sums += torch.stack([found.loss_sum, found.num_correct])

@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGINT, SIGTERM, Signals
 from typing import Any
@@ -25,6 +25,7 @@ from selfcog.events import EndEvent, EvalEvent, EventLog, StepEvent, WarningEven
 from selfcog.runs import CheckpointInfo, RunDir
 from selfcog.train import optim, random_state
 from selfcog.train.anchor import Replay
+from selfcog.train.balance import Balance
 from selfcog.train.batches import share_of_rank
 from selfcog.train.dist import World
 from selfcog.train.evaluation import evaluate_rows
@@ -118,6 +119,8 @@ def train(
         last, best = (str(path) if path else None for path in (keeper.last, keeper.best))
         with suppress(OSError):  # a full disk must not hide the error that it caused
             keeper.write_run_state(status)
+            if (balance := training.balance.event()) is not None:
+                parts.log.emit(balance)
             parts.log.emit(EndEvent(status, last, best, message))
         parts.close_log()
     assert keeper.last is not None and keeper.best is not None
@@ -156,6 +159,10 @@ class Training:
     evaluators: Sequence[Evaluator]
     is_ready: Ready | None = None
     replay: Replay | None = None
+    balance: Balance = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.balance = Balance(self.world.size)
 
     def run(self, stop: StopRequest) -> dict[str, float]:
         """All steps that are left; the metrics of the last evaluation."""
@@ -167,6 +174,7 @@ class Training:
             event, signal_number = self.step(step, stop)
             state.step = step + 1
             self.log.emit(event)
+            self.balance.add(event)
             if signal_number:
                 self.keeper.save("signal", {})
                 raise self._interrupted(signal_number)
@@ -189,13 +197,17 @@ class Training:
         """One optimiser step, and the signal that some rank was told to stop with (or 0)."""
         started = time.perf_counter()
         settings, state, weights = self.config.train, self.keeper.state, self.weights
-        parts = self.parts_of(step)
+        parts, imbalance = self.parts_of(step)
         rows = parts[0].rows
         while True:
             self.add_up_gradient(parts, state.loss_scale)
+            self.world.finish_computing()
+            weights.side_numbers[optim.BUSY] += time.perf_counter() - started
             weights.side_numbers[optim.SIGTERM] += stop.signal_number == SIGTERM
             weights.side_numbers[optim.SIGINT] += stop.signal_number == SIGINT
             self.world.add_up(weights.buffer)
+            self.world.finish_computing()
+            met_after_s = time.perf_counter() - started
             norm = weights.norm() / state.loss_scale
             if math.isfinite(norm) or state.loss_scale <= 1.0:
                 break
@@ -222,21 +234,25 @@ class Training:
             fill=num_tokens / max(side[optim.POSITIONS], 1.0),
             token_accuracy=side[optim.CORRECT] / num_supervised,
             replay_loss=replayed[0] if replayed else None,
+            imbalance=imbalance if self.world.size > 1 else None,
+            busy=self._busy(side[optim.BUSY], met_after_s),
         )
         signal_number = SIGTERM if side[optim.SIGTERM] else SIGINT if side[optim.SIGINT] else 0
         return event, signal_number
 
-    def parts_of(self, step: int) -> list[StepPart]:
-        """The examples of a step, then its replay rows where there are any."""
+    def parts_of(self, step: int) -> tuple[list[StepPart], float]:
+        """The examples of a step, then its replay rows where there are any; and the imbalance
+        among the ranks."""
         rows = [self.train_rows[index] for index in self.plan.examples(step)]
+        replay_rows = [] if self.replay is None else self.replay.rows_of(step)
+        share = share_of_rank([rows, replay_rows], self.world.rank, self.world.size)
         total_weight = sum(row.num_supervised * row.weight for row in rows) or 1.0
-        parts = [StepPart(rows, self._share(rows), total_weight, 1.0, optim.LOSS)]
+        parts = [StepPart(rows, share.groups[0], total_weight, 1.0, optim.LOSS)]
         if self.replay is not None:
-            rows = self.replay.rows_of(step)
-            number = max(sum(row.num_supervised for row in rows), 1)
+            number = max(sum(row.num_supervised for row in replay_rows), 1)
             weight, total = self.replay.weight, optim.REPLAY_LOSS
-            parts.append(StepPart(rows, self._share(rows), number, weight, total))
-        return parts
+            parts.append(StepPart(replay_rows, share.groups[1], number, weight, total))
+        return parts, share.imbalance
 
     def add_up_gradient(self, parts: Sequence[StepPart], loss_scale: float) -> None:
         """This rank's part of the gradient; out of memory means smaller batches, once more."""
@@ -271,9 +287,6 @@ class Training:
                 pass
             self._shrink(self.dev_rows)
 
-    def _share(self, rows: Sequence[TokenizedExample]) -> list[TokenizedExample]:
-        return share_of_rank(rows, self.world.rank, self.world.size)
-
     def _forward_backward(self, parts: Sequence[StepPart], loss_scale: float) -> None:
         weights = self.weights
         weights.clear()
@@ -293,6 +306,11 @@ class Training:
         longest = max(row.num_tokens for row in rows)
         message = shrink(self.forward, longest, self.config.train.gradient_checkpointing)
         self.log.emit(WarningEvent(message))
+
+    def _busy(self, all_seconds: float, met_after_s: float) -> float | None:
+        """The mean share that the ranks computed; their clocks differ by a little."""
+        size = self.world.size
+        return min(all_seconds / size / max(met_after_s, 1e-9), 1.0) if size > 1 else None
 
     def _check_numbers(
         self, step: int, loss: float, norm: float, rows: Sequence[TokenizedExample]

@@ -15,9 +15,9 @@ from selfcog.config.schema import TrainSection
 from selfcog.errors import TrainError
 
 # What travels with the gradient: loss sum, correct tokens, computed positions, how many ranks were
-# told to stop by which signal, and the loss sum of the replay rows.
-LOSS, CORRECT, POSITIONS, SIGTERM, SIGINT, REPLAY_LOSS = range(6)
-NUM_SIDE_NUMBERS = 6
+# told to stop by which signal, the loss sum of the replay rows, and the seconds of computing.
+LOSS, CORRECT, POSITIONS, SIGTERM, SIGINT, REPLAY_LOSS, BUSY = range(7)
+NUM_SIDE_NUMBERS = 7
 
 
 class TrainableWeights:
