@@ -3,7 +3,8 @@
     torchrun … rank_jobs.py MODEL_DIR '[{"run": PATH, "train": {…}, "slow_rank": 1}, …]'
 
 A job is ``run`` (its folder), the sections of a config, ``resume`` (a checkpoint to go on from),
-``replay`` (a number of replay rows), and ``slow_rank``: that rank sleeps in every step.
+``replay`` (a number of replay rows), ``asks`` (rank 0 uses the model alone at every evaluation),
+and ``slow_rank``: that rank sleeps in every step.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 import pytest
 import torch
+from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file
 from tiny_training import make_config, make_replay, make_rows, run_training
 
@@ -41,7 +43,18 @@ def launch(ranks: int, model_dir: Path, jobs: Sequence[dict[str, Any]]) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def run_job(model_dir: Path, job: dict[str, Any], **options: Any) -> Path:
+def ask(model: Any, step: int) -> dict[str, float]:
+    """What commands do with a model between two steps: generate, look at logits, load weights."""
+    ids = torch.tensor([[5, 6, 7]])
+    answer = model.generate(input_ids=ids, max_new_tokens=4, do_sample=False, pad_token_id=0)
+    if isinstance(model, PeftModel):
+        set_peft_model_state_dict(model, get_peft_model_state_dict(model))
+    with torch.inference_mode():
+        logits = model(input_ids=answer).logits
+    return {"asked": float(logits.std())}
+
+
+def run_job(model_dir: Path, job: dict[str, Any]) -> Path:
     """One job in this process; the folder of its last checkpoint."""
     sections = {key: value for key, value in job.items() if isinstance(value, dict)}
     resume = job.get("resume")
@@ -52,7 +65,7 @@ def run_job(model_dir: Path, job: dict[str, Any], **options: Any) -> Path:
         dev_rows=make_rows(5, seed=9),
         resume_from=Path(resume) if resume else None,
         replay_rows=make_replay(job.get("replay", 0)),
-        **options,
+        evaluators=[ask] if job.get("asks") else [],
     )
     return result.last_checkpoint
 
@@ -63,12 +76,12 @@ def events(run_dir: Path, kind: str) -> list[dict[str, Any]]:
 
 
 def numbers(run_dir: Path) -> list[float]:
-    """Losses, gradient norms and losses of the dev rows, in the order of the steps."""
+    """Losses and gradient norms of the steps, then the metrics of all evaluations."""
     steps = events(run_dir, "step")
     return [
         *(step["loss"] for step in steps),
         *(step["grad_norm"] for step in steps),
-        *(event["metrics"]["loss"] for event in events(run_dir, "eval")),
+        *(value for event in events(run_dir, "eval") for value in event["metrics"].values()),
     ]
 
 

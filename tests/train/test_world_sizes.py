@@ -30,9 +30,14 @@ def test_any_number_of_ranks_trains_and_goes_on_alike(tiny_model_dir: Path, tmp_
         [job("two"), job("two-slow", slow_rank=1), job("one-then-two", resume=resume)],
     )
     resume = str(tmp_path / "two" / "checkpoint-3")
-    launch(4, tiny_model_dir, [job("four"), job("two-then-four", resume=resume)])
+    in_shards = {**SECTIONS["train"], "fsdp": "full_shard"}
+    launch(
+        4,
+        tiny_model_dir,
+        [job("four"), job("two-then-four", resume=resume), job("four-shards", train=in_shards)],
+    )
     run_job(tiny_model_dir, job("two-then-one", resume=resume))
-    for name in ("two", "two-slow", "four"):
+    for name in ("two", "two-slow", "four", "four-shards"):
         assert_same_training(tmp_path / name, one)
     for name in ("one-then-two", "two-then-four", "two-then-one"):
         steps = [event["loss"] for event in events(tmp_path / name, "step")]

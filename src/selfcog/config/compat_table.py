@@ -64,6 +64,16 @@ TARGETS = {
     "embedding": "embedding",
     "all-embedding": "embedding",
 }
+# transformers also names the rule by which it finds the layers.
+FSDP = {
+    "": None,
+    "none": None,
+    "false": None,
+    "true": "full_shard",
+    "fsdp2": "full_shard",
+    "full_shard auto_wrap": "full_shard",
+    "shard_grad_op auto_wrap": "shard_grad_op",
+}
 OWN_TEMPLATE = "conversations are written with the checkpoint's own chat template"
 NOT_YET = "not supported yet; leave it out"
 
@@ -215,7 +225,7 @@ TRAIN = [
     Alias("packing_length", "tokens_per_batch", SFT),
     Alias("deepspeed_config_path", "deepspeed", SFT, {"": None, "none": None}),
     Alias("deepspeed", "deepspeed", SFT, {"": None, "none": None}),
-    Alias("fsdp", "fsdp", SFT, {"": None, "none": None}),
+    Alias("fsdp", "fsdp", SFT, FSDP),
     *_only(
         SFT,
         ("optim",),

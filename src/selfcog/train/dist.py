@@ -56,6 +56,14 @@ class World:
         if self.size > 1:
             dist.broadcast(tensor, src=0)
 
+    def highest(self, number: int) -> int:
+        """The largest ``number`` of all ranks, on every rank."""
+        if self.size == 1:
+            return number
+        tensor = torch.tensor([number], device=self.device)
+        dist.all_reduce(tensor, dist.ReduceOp.MAX)
+        return int(tensor.item())
+
     def share(self, value: Any) -> Any:
         """Rank 0's ``value`` on every rank; what the other ranks pass is ignored."""
         if self.size == 1:

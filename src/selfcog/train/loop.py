@@ -35,6 +35,7 @@ from selfcog.train.memory import shrink
 from selfcog.train.optim import TrainableWeights
 from selfcog.train.schedule import RateSchedule, StepPlan
 from selfcog.train.setup import prepare_training
+from selfcog.train.sharding import Shards
 from selfcog.train.stop import StopRequest
 from selfcog.types import TokenizedExample
 
@@ -72,6 +73,7 @@ def train(
     resume_from: Path | None = None,
     is_ready: Ready | None = None,
     replay_rows: Sequence[TokenizedExample] = (),
+    shards: Shards | None = None,
 ) -> TrainResult:
     """Train ``model`` (a PeftModel, or a model that is trained fully) on ``train_rows``.
 
@@ -80,14 +82,15 @@ def train(
     on rank 0 as (model, step) and return metrics. ``resume_from`` is a checkpoint folder or a run
     folder; the training then goes on as if it had never stopped, also with another number of
     ranks, and should get the same ``run``. ``is_ready`` may end the training after an evaluation.
-    At the end the model is in eval mode, with the last weights.
+    ``shards`` say that ``model`` is spread over the ranks already; None: it is, if the config asks
+    for it. At the end the model is in eval mode, with the last weights.
 
     Raises TrainError (nothing to train on, a loss that is 0 or not finite, out of memory),
     ConfigError (a continuation with other settings), Interrupted (after SIGTERM or SIGINT, with
     a checkpoint written).
     """
     parts = prepare_training(
-        model, tokenizer, train_rows, config, run, info, log, resume_from, replay_rows
+        model, tokenizer, train_rows, config, run, info, log, resume_from, replay_rows, shards
     )
     training = Training(
         parts.plan,
@@ -104,6 +107,7 @@ def train(
         evaluators,
         is_ready,
         parts.replay,
+        parts.shards,
     )
     keeper = parts.keeper
     try:
@@ -157,8 +161,9 @@ class Training:
     train_rows: Sequence[TokenizedExample]
     dev_rows: Sequence[TokenizedExample]
     evaluators: Sequence[Evaluator]
-    is_ready: Ready | None = None
-    replay: Replay | None = None
+    is_ready: Ready | None
+    replay: Replay | None
+    shards: Shards
     balance: Balance = field(init=False)
 
     def __post_init__(self) -> None:
@@ -205,7 +210,7 @@ class Training:
             weights.side_numbers[optim.BUSY] += time.perf_counter() - started
             weights.side_numbers[optim.SIGTERM] += stop.signal_number == SIGTERM
             weights.side_numbers[optim.SIGINT] += stop.signal_number == SIGINT
-            self.world.add_up(weights.buffer)
+            weights.add_up(self.world)
             self.world.finish_computing()
             met_after_s = time.perf_counter() - started
             norm = weights.norm() / state.loss_scale
@@ -268,11 +273,12 @@ class Training:
         with random_state.preserved(self.world.device):
             metrics = self._evaluate_dev()
             if self.evaluators:
-                if self.world.is_main:
-                    self.forward.model.eval()
-                    for evaluator in self.evaluators:
-                        metrics |= evaluator(self.forward.model, self.keeper.state.step)
-                    self.forward.model.train()
+                with self.shards.led_by_main() as leads:
+                    if leads:
+                        self.forward.model.eval()
+                        for evaluator in self.evaluators:
+                            metrics |= evaluator(self.forward.model, self.keeper.state.step)
+                        self.forward.model.train()
                 metrics = self.world.share(metrics)
         if metrics:
             self.log.emit(EvalEvent(self.keeper.state.step, metrics))
@@ -282,7 +288,7 @@ class Training:
         rows = self.config.train.per_device_eval_batch_size
         while True:
             try:
-                return evaluate_rows(self.forward, self.dev_rows, self.world, rows)
+                return evaluate_rows(self.forward, self.dev_rows, self.shards, rows)
             except torch.OutOfMemoryError:
                 pass
             self._shrink(self.dev_rows)
@@ -290,19 +296,24 @@ class Training:
     def _forward_backward(self, parts: Sequence[StepPart], loss_scale: float) -> None:
         weights = self.weights
         weights.clear()
-        for part in parts:
-            factor = loss_scale * part.weight / part.normaliser
-            for batch in self.forward.batches(part.share):
-                if not batch.num_targets:
-                    continue
-                found = self.forward.loss(batch.to(self.world.device))
-                (found.loss_sum * factor).backward()
-                weights.side_numbers[part.total] += found.loss_sum.detach()
-                weights.side_numbers[optim.POSITIONS] += batch.num_positions
-                if part.total == optim.LOSS:
-                    weights.side_numbers[optim.CORRECT] += found.num_correct
+        batches = [
+            (part, batch)
+            for part in parts
+            for batch in self.forward.batches(part.share)
+            if batch.num_targets
+        ]
+        num_idle = self.shards.count_idle(len(batches))
+        for part, batch in batches:
+            found = self.forward.loss(batch.to(self.world.device))
+            (found.loss_sum * (loss_scale * part.weight / part.normaliser)).backward()
+            weights.side_numbers[part.total] += found.loss_sum.detach()
+            weights.side_numbers[optim.POSITIONS] += batch.num_positions
+            if part.total == optim.LOSS:
+                weights.side_numbers[optim.CORRECT] += found.num_correct
+        self.shards.idle_passes(num_idle, backward=True)
 
     def _shrink(self, rows: Sequence[TokenizedExample]) -> None:
+        self.shards.refuse_to_shrink(self.forward.token_budget)
         longest = max(row.num_tokens for row in rows)
         message = shrink(self.forward, longest, self.config.train.gradient_checkpointing)
         self.log.emit(WarningEvent(message))

@@ -36,6 +36,7 @@ from selfcog.train.schedule import (
     count_warmup,
     default_learning_rate,
 )
+from selfcog.train.sharding import Shards, shard_model
 from selfcog.types import TokenizedExample
 
 # float16 gradients below 6e-8 vanish; the scale is halved as often as it turns out too large.
@@ -55,7 +56,8 @@ class TrainingParts:
     world: World
     log: EventLog
     listeners: list[Listener]
-    replay: Replay | None = None
+    replay: Replay | None
+    shards: Shards
 
     def put_model_back(self) -> None:
         """The model as it is used elsewhere: eval mode, its own attention and dtypes."""
@@ -78,6 +80,7 @@ def prepare_training(
     log: EventLog,
     resume_from: Path | None,
     replay_rows: Sequence[TokenizedExample] = (),
+    shards: Shards | None = None,
 ) -> TrainingParts:
     """Check the rows, meet the ranks, plan the steps, and load what is continued.
 
@@ -123,7 +126,8 @@ def prepare_training(
         state = _continued(read_state(checkpoint), state, checkpoint, run)
 
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
-    weights = TrainableWeights(model)
+    shards = shards or shard_model(model, config, world)
+    weights = TrainableWeights(model, shards.own_dtypes)
     optimizer = make_optimizer(weights, settings)
     memory = plan_memory(
         base, world.device, settings.tokens_per_batch, settings.gradient_checkpointing
@@ -137,18 +141,20 @@ def prepare_training(
         pad_id=tokenizer.pad_token_id or 0,
         compute_dtype=choose_compute_dtype(own_dtype, world.device, config.model.torch_dtype),
     )
+    shards.forget_gathered()
     if memory.checkpointing:
         forward.set_checkpointing()
     replay = plan_replay(replay_rows, config.teacher, plan)
     if replay is not None and replay.loss == "kl":
         # Before the weights of a checkpoint are loaded: the teacher is the model as it came.
-        anchored, event = record_teacher(forward, replay.rows, config.teacher.kl_top_k, world)
+        anchored, event = record_teacher(forward, replay.rows, config.teacher.kl_top_k, shards)
         replay = replace(replay, rows=anchored)
         log.emit(event)
     if checkpoint is not None:
         load_training(checkpoint, state, weights, optimizer, world, settings.seed)
-    for parameter in weights.named.values():
-        world.copy_from_main(parameter.data)
+    for name, parameter in weights.named.items():
+        if name not in weights.sharded:
+            world.copy_from_main(parameter.data)
 
     listeners: list[Listener] = []
     if world.is_main:
@@ -186,7 +192,7 @@ def prepare_training(
         log.emit(WarningEvent(notice))
     keeper.write_run_state("running")
     return TrainingParts(
-        plan, schedule, forward, weights, optimizer, keeper, world, log, listeners, replay
+        plan, schedule, forward, weights, optimizer, keeper, world, log, listeners, replay, shards
     )
 
 
