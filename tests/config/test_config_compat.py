@@ -156,7 +156,6 @@ def test_flags_without_effect_give_one_notice(words: str) -> None:
     [
         ("sft", "--sft_type longlora", ["--sft_type longlora", "lora or full"]),
         ("sft", "--quantization_bit 4", ["--quantization_bit 4", "not supported yet"]),
-        ("sft", "--deepspeed default-zero3", ["--deepspeed default-zero3", "not supported yet"]),
         ("sft", "--fsdp hybrid_shard", ["--fsdp hybrid_shard", "full_shard or shard_grad_op"]),
         ("sft", "--push_to_hub true", ["--push_to_hub true", "not supported yet"]),
         ("sft", "--push_to_hub", ["--push_to_hub true", "not supported yet"]),

@@ -16,6 +16,7 @@ from selfcog import __version__
 from selfcog.commands import scaling, scoring, teaching
 from selfcog.commands.rows import CollectedRows, collect_rows, report_rows
 from selfcog.config.load import Parsed, dump_yaml
+from selfcog.config.parallel import choose_sharding
 from selfcog.config.schema import SftConfig
 from selfcog.console import TrainingView, make_console, print_notes
 from selfcog.data import Shares, apply_shares, count_tokens, find_shares, parse_source
@@ -386,6 +387,7 @@ def describe_checkpoint(config: SftConfig, paths: ModelPaths) -> CheckpointInfo:
 def check_paths(config: SftConfig) -> None:
     """Answer missing paths, and what the card could not use, before any process is started."""
     resolve_model(config.model.model, config.model.model_revision)
+    choose_sharding(config.train, config.adapter.tuner_type)
     data = config.data
     own = config.identity.self_cognition_file
     files = (*data.dataset, *data.val_dataset, *own, *config.teacher.replay_dataset)

@@ -64,6 +64,7 @@ TARGETS = {
     "embedding": "embedding",
     "all-embedding": "embedding",
 }
+DEEPSPEED = {"": None, "none": None, "default-zero2": "zero2", "default-zero3": "zero3"}
 # transformers also names the rule by which it finds the layers.
 FSDP = {
     "": None,
@@ -223,8 +224,8 @@ TRAIN = [
     Alias("eval_batch_size", "per_device_eval_batch_size", SFT),
     Alias("lr_scheduler_type", "lr_scheduler_type", SFT, {"constant_with_warmup": "constant"}),
     Alias("packing_length", "tokens_per_batch", SFT),
-    Alias("deepspeed_config_path", "deepspeed", SFT, {"": None, "none": None}),
-    Alias("deepspeed", "deepspeed", SFT, {"": None, "none": None}),
+    Alias("deepspeed_config_path", "deepspeed", SFT, DEEPSPEED),
+    Alias("deepspeed", "deepspeed", SFT, DEEPSPEED),
     Alias("fsdp", "fsdp", SFT, FSDP),
     *_only(
         SFT,

@@ -315,7 +315,7 @@ class TrainSection(Config):
     """How ranks talk; not given: nccl on GPUs, gloo on CPUs."""
 
     deepspeed: str | None = None
-    """Not supported yet."""
+    """zero2, zero3 or a DeepSpeed file: what its stage shares out is shared out by FSDP2."""
 
     fsdp: Literal["full_shard", "shard_grad_op"] | None = None
     """Spread the layers' weights over the ranks; shard_grad_op keeps a layer between passes."""
@@ -325,10 +325,10 @@ class TrainSection(Config):
 
     @model_validator(mode="after")
     def _check_steps(self) -> TrainSection:
-        if self.deepspeed is not None:
+        if self.deepspeed is not None and self.fsdp is not None:
             raise ValueError(
-                f"--deepspeed {self.deepspeed} is not supported yet; leave it out (several GPUs "
-                "work with NPROC_PER_NODE=N)"
+                f"--deepspeed {self.deepspeed} and --fsdp {self.fsdp} both say how weights are "
+                "shared out; give one of them"
             )
         if self.max_steps == 0:
             raise ValueError("--max_steps 0 trains nothing; give a number of steps, or -1 for all")

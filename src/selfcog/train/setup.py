@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from selfcog.config.parallel import choose_sharding
 from selfcog.config.schema import SftConfig
 from selfcog.errors import TrainError
 from selfcog.events import EventLog, Listener, StartEvent, WarningEvent
@@ -159,7 +160,12 @@ def prepare_training(
     listeners: list[Listener] = []
     if world.is_main:
         listeners, missing = file_listeners(run, output.logging_steps, output.report_to, state.step)
-        notices = [*notices, *missing, *_old_checkpoints(run, checkpoint)]
+        notices = [
+            *_describe_sharding(config, world),
+            *notices,
+            *missing,
+            *_old_checkpoints(run, checkpoint),
+        ]
         log.listeners.extend(listeners)
     keeper = CheckpointKeeper(
         run=run,
@@ -219,6 +225,14 @@ def _continued(
         saved.best_step = saved.best_value = None
     saved.world_size = now.world_size
     return saved
+
+
+def _describe_sharding(config: SftConfig, world: World) -> list[str]:
+    sharding = choose_sharding(config.train, config.adapter.tuner_type)
+    if not sharding.shards_weights or world.size > 1:
+        return list(sharding.notices)
+    flag = "--fsdp" if config.train.fsdp else "--deepspeed"
+    return [f"{flag}: one process has nothing to share out; NPROC_PER_NODE=N starts N of them"]
 
 
 def _old_checkpoints(run: RunDir, checkpoint: Path | None) -> list[str]:
