@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from selfcog.events import (
+    BalanceEvent,
     CheckpointEvent,
     EndEvent,
     EvalEvent,
@@ -66,6 +67,8 @@ class TrainingView:
             self._print(f"interrupted: checkpoint written to {escape(event.path)}")
         elif isinstance(event, WarningEvent):
             self._print(f"[yellow]warning:[/] {escape(event.message)}")
+        elif isinstance(event, BalanceEvent):
+            self._print(describe_balance(event))
         elif isinstance(event, EndEvent):
             self.close()
 
@@ -121,11 +124,25 @@ class TrainingView:
                 f"step {event.step}/{event.num_steps}  epoch {event.epoch:.2f}  "
                 f"loss {event.loss:.4f}  lr {event.learning_rate:.2e}  "
                 f"grad_norm {event.grad_norm:.3f}  {self.tokens_per_s:,.0f} tokens/s  "
-                f"ETA {left_s:.0f} s"
+                f"ETA {left_s:.0f} s{_describe_ranks(event)}"
             )
 
     def _print(self, text: str) -> None:
         (self.bar.console if self.bar is not None else self.console).print(text)
+
+
+def _describe_ranks(event: StepEvent) -> str:
+    if event.imbalance is None or event.busy is None:
+        return ""
+    return f"  imbalance {event.imbalance:.1%}  busy {event.busy:.0%}"
+
+
+def describe_balance(event: BalanceEvent) -> str:
+    return (
+        f"{event.world_size} ranks: the fullest had {event.imbalance:.1%} more tokens than the "
+        f"mean (worst step {event.worst:.1%}); ranks computed {event.busy:.0%} of the time and "
+        "waited for the slowest in the rest"
+    )
 
 
 def format_metrics(metrics: dict[str, float]) -> str:

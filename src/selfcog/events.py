@@ -59,6 +59,11 @@ class StepEvent(Event):
     """Share of the supervised tokens that were the likeliest token before the update."""
     replay_loss: float | None = None
     """On the replay rows, nats per supervised token: KL to the teacher, or cross-entropy."""
+    imbalance: float | None = None
+    """Tokens of the fullest rank / mean of all ranks − 1; 0.0 = equal. None with one rank."""
+    busy: float | None = None
+    """Share of the step, up to the exchange of gradients, that ranks computed instead of waiting
+    for the slowest; mean over the ranks. None with one rank."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,18 @@ class TeacherEvent(Event):
     top_k: int
     num_bytes: int
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceEvent(Event):
+    """How evenly ``num_steps`` steps were shared among the ranks; fields as in StepEvent, over
+    all of these steps. ``worst`` is the largest imbalance of one step."""
+
+    world_size: int
+    num_steps: int
+    imbalance: float
+    worst: float
+    busy: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,16 +125,19 @@ def test_the_tutorial_runs_as_it_stands(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("deepspeed", [[], ["--deepspeed", "default-zero3"]])
 def test_the_sft_line_under_two_processes(
-    tiny_model_dir: Path, shared_dir: Path, tmp_path: Path
+    deepspeed: list[str], tiny_model_dir: Path, shared_dir: Path, tmp_path: Path
 ) -> None:
     data = shared_dir / "data" / "disc_med_sft_sample.jsonl"
     words = [*tutorial_words(tiny_model_dir, data, tmp_path / "output"), "--max_steps", "12"]
+    words += deepspeed
     done = run_selfcog(words, tmp_path, NPROC_PER_NODE="2")
     assert done.returncode == 0, done.stderr[-3000:]
     last = closing_path(done.stdout, "last_model_checkpoint")
     assert last.name == "checkpoint-12"
     assert "gloo" in done.stdout
+    assert ("--deepspeed zero3: done by PyTorch's FSDP2" in done.stdout) == bool(deepspeed)
     start = next(event for event in read_events(last.parent) if event["event"] == "start")
     assert start["world_size"] == 2 and start["examples_per_step"] == 16
 

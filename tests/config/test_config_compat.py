@@ -156,7 +156,7 @@ def test_flags_without_effect_give_one_notice(words: str) -> None:
     [
         ("sft", "--sft_type longlora", ["--sft_type longlora", "lora or full"]),
         ("sft", "--quantization_bit 4", ["--quantization_bit 4", "not supported yet"]),
-        ("sft", "--deepspeed default-zero3", ["--deepspeed default-zero3", "not supported yet"]),
+        ("sft", "--fsdp hybrid_shard", ["--fsdp hybrid_shard", "full_shard or shard_grad_op"]),
         ("sft", "--push_to_hub true", ["--push_to_hub true", "not supported yet"]),
         ("sft", "--push_to_hub", ["--push_to_hub true", "not supported yet"]),
         ("sft", "--eval_strategy epoch", ["--eval_strategy epoch", "--eval_steps"]),
@@ -175,6 +175,20 @@ def test_what_cannot_be_honoured_is_refused(verb: str, words: str, parts: list[s
     message = refuse(verb, *base, *words.split())
     for part in parts:
         assert part in message
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["--fsdp", "true"], "full_shard"),
+        (["--fsdp", "fsdp2"], "full_shard"),
+        (["--fsdp", "full_shard auto_wrap"], "full_shard"),
+        (["--fsdp", "shard_grad_op"], "shard_grad_op"),
+        (["--fsdp", "false"], None),
+    ],
+)
+def test_spellings_of_fsdp(words: list[str], meant: str | None) -> None:
+    assert parse_command("sft", [*BASE, *words]).config.train.fsdp == meant
 
 
 def test_two_spellings_that_agree_are_fine() -> None:

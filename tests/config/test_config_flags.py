@@ -109,7 +109,7 @@ def test_columns_are_a_json_object() -> None:
         (["--output_dir", ""], ["--output_dir is empty"]),
         (["--max_steps", "0"], ["--max_steps 0 trains nothing"]),
         (["--global_batch_size", "8", "--gradient_accumulation_steps", "2"], ["give one of them"]),
-        (["--deepspeed", "default-zero2"], ["--deepspeed default-zero2", "not supported"]),
+        (["--deepspeed", "zero2", "--fsdp", "full_shard"], ["zero2", "full_shard", "give one"]),
         (["--self_cognition_sample", "500"], ["500", "--model_name", "--model_author"]),
         (["--model_name", "a", "--self_cognition_sample", "5"], ["--model_author"]),
         ([*NAMES[:-1], " "], ["--model_author has an empty word"]),

@@ -130,7 +130,7 @@ BASES: dict[str, dict[str, Any]] = {
     "sweep": {"model": "embedded", "dataset": ["a"]},
 }
 LEFT_OUT = {
-    "deepspeed", "fsdp", "global_batch_size", "val_dataset", "adapters", "max_shard_size",
+    "deepspeed", "global_batch_size", "val_dataset", "adapters", "max_shard_size",
     "base_url", "stop_when_ready",
 }  # fmt: skip
 

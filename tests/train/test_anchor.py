@@ -211,7 +211,7 @@ def test_what_is_recorded_is_the_model_itself(
     ids = rows[0].input_ids
     rows += [replace(rows[0], labels=[-100] * (len(ids) - 1) + ids[-1:])]
     rows += [replace(rows[0], labels=[-100] * len(ids))]
-    anchored, event = record_teacher(parts.forward, rows, 16, parts.world)
+    anchored, event = record_teacher(parts.forward, rows, 16, parts.shards)
     assert parts.forward.model.training
     assert [replace(one, teacher=None) for one in anchored] == [as_anchored(row) for row in rows]
     places = sum(row.num_supervised for row in rows)
@@ -223,7 +223,7 @@ def test_what_is_recorded_is_the_model_itself(
     total = sum(parts.forward.loss(one).loss_sum.item() for one in batches)
     assert abs(total) / places < (1e-6 if dtype == "float32" else 2e-3)
     parts.forward.token_budget = 10
-    alone, _ = record_teacher(parts.forward, rows, 16, parts.world)
+    alone, _ = record_teacher(parts.forward, rows, 16, parts.shards)
     for one, other in zip(anchored, alone, strict=True):
         noise = 1e-5 if dtype == "float32" else 5e-2
         torch.testing.assert_close(
@@ -239,7 +239,7 @@ def as_anchored(row: Any) -> AnchoredExample:
 
 def test_more_tokens_than_there_are_are_not_recorded(tiny_model_dir: Path, tmp_path: Path) -> None:
     parts = prepare(tiny_model_dir, tmp_path, make_config(), make_rows())
-    [row], _ = record_teacher(parts.forward, REPLAY[:1], 10**6, parts.world)
+    [row], _ = record_teacher(parts.forward, REPLAY[:1], 10**6, parts.shards)
     size = parts.forward.base.config.vocab_size
     assert row.teacher is not None and row.teacher.ids_NK.shape == (row.num_supervised, size)
     assert row.teacher.rest_N.abs().max() == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -69,7 +70,18 @@ def predicted(batch: MicroBatch) -> torch.Tensor:
 @given(count=st.integers(0, 20), world_size=st.integers(1, 5))
 def test_ranks_share_a_step_without_overlap(count: int, world_size: int) -> None:
     rows = make_rows(count)
-    shares = [share_of_rank(rows, rank, world_size) for rank in range(world_size)]
+    shares = [share_of_rank([rows], rank, world_size).groups[0] for rank in range(world_size)]
     assert sorted(row.line for share in shares for row in share) == [row.line for row in rows]
     tokens = [sum(row.num_tokens for row in share) for share in shares]
     assert max(tokens) - min(tokens) <= max((row.num_tokens for row in rows), default=0)
+
+
+def test_groups_are_shared_out_together_and_the_imbalance_is_said() -> None:
+    """The second group fills the rank that the first one left short."""
+    long, short, rest = ([TokenizedExample([0] * n, [0] * n)] for n in (9, 5, 4))
+    shares = [share_of_rank([long + short, rest], rank, 2) for rank in range(2)]
+    assert [[len(group) for group in share.groups] for share in shares] == [[1, 0], [1, 1]]
+    assert [share.imbalance for share in shares] == [0.0, 0.0]
+    alone = share_of_rank([long + short], 0, 2)
+    assert alone.imbalance == pytest.approx(9 / 7 - 1)
+    assert share_of_rank([long, short], 0, 1).groups == [long, short]

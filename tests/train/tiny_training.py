@@ -67,7 +67,9 @@ def make_config(**sections: dict[str, Any]) -> SftConfig:
     """Rank 4, 8 examples a step, constant rate 1e-3, evaluated and saved at the end only."""
     fixed = {"lr_scheduler_type": "constant", "learning_rate": 1e-3, "warmup_ratio": 0.0}
     return SftConfig(
-        model=ModelSection(model="tiny", torch_dtype="float32"),
+        model=ModelSection(
+            **{"model": "tiny", "torch_dtype": "float32", **sections.get("model", {})}
+        ),
         adapter=AdapterSection(**{"lora_rank": 4, **sections.get("adapter", {})}),
         train=TrainSection(**{"global_batch_size": 8, **fixed, **sections.get("train", {})}),
         output=OutputSection(**{"eval_steps": 1000, **sections.get("output", {})}),
@@ -173,12 +175,14 @@ def first_step(
         rows,
         [],
         [],
-        replay=parts.replay,
+        None,
+        parts.replay,
+        parts.shards,
     )
     if parts.replay is not None:
         move(parts.weights)
     parts.forward.model.train()
-    step = training.parts_of(0)
+    step, _ = training.parts_of(0)
     training.add_up_gradient(step if texts else step[1:], 1.0)
     parts.world.add_up(parts.weights.buffer)
     side = parts.weights.side_numbers

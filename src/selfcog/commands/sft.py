@@ -16,6 +16,7 @@ from selfcog import __version__
 from selfcog.commands import scaling, scoring, teaching
 from selfcog.commands.rows import CollectedRows, collect_rows, report_rows
 from selfcog.config.load import Parsed, dump_yaml
+from selfcog.config.parallel import choose_sharding
 from selfcog.config.schema import SftConfig
 from selfcog.console import TrainingView, make_console, print_notes
 from selfcog.data import Shares, apply_shares, count_tokens, find_shares, parse_source
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from selfcog.evaluate.scorecard import Scorecard
     from selfcog.tokens.render import Renderer
     from selfcog.train.dist import World
+    from selfcog.train.sharding import Shards
 
 # Field reports of identity tuning: below about 40 optimiser steps nothing was learnt, and the runs
 # that worked had 100 to 500.
@@ -103,9 +105,13 @@ def run(config: SftConfig, notices: Sequence[str] = ()) -> SftResult:
         write_text_atomic(run_dir.config_path, dump_yaml(config))
         console.print(f"run directory: {run_dir.path}", markup=False)
     try:
-        model = make_model(config, paths)
+        model, shards = make_model(config, paths, world)
         if teaching.is_asked(config):
-            rows = learn_from_base(config, rows, model, renderer, paths, world, run_dir, console)
+            with shards.led_by_main() as leads:
+                if leads:
+                    rows = learn_from_base(
+                        config, rows, model, renderer, paths, world, run_dir, console
+                    )
             rows = teaching.share_rows(rows, world)
             tokens = render_rows(rows, renderer, config)
         tokens = share_loss(tokens, config)
@@ -138,10 +144,14 @@ def run(config: SftConfig, notices: Sequence[str] = ()) -> SftResult:
             is_ready=scoring.Readiness() if config.score.stop_when_ready else None,
             resume_from=find_resume(config),
             replay_rows=tokens.replay,
+            shards=shards,
         )
-        if evaluators and world.is_main:
-            scaling.fit_scale(config, model, Path(result.best_checkpoint), evaluators[0], console)
-        del model
+        if evaluators:
+            best = Path(result.best_checkpoint)
+            with shards.led_by_main() as leads:
+                if leads:
+                    scaling.fit_scale(config, model, best, evaluators[0], console)
+        del model, shards
     finally:
         view.close()
     console.print(f"last_model_checkpoint: {result.last_checkpoint}", markup=False)
@@ -224,9 +234,7 @@ def learn_from_base(
     run_dir: RunDir,
     console: Console,
 ) -> CollectedRows:
-    """``rows`` with what the base gives, on rank 0; a continued run reads what it had."""
-    if not world.is_main:
-        return rows
+    """``rows`` with what the base gives; a continued run reads what it had."""
     if find_resume(config) is not None and run_dir.rows_path.is_file():
         return teaching.load_rows(run_dir.rows_path, rows)
     num_steps, per_step = count_steps(config, len(rows.mixture.train), world)
@@ -305,25 +313,30 @@ def find_resume(config: SftConfig) -> Path | None:
     return checkpoints[-1][1]
 
 
-def make_model(config: SftConfig, paths: ModelPaths) -> Any:
-    """The base with the adapter that is to be trained, or the base itself for ``full``."""
+def make_model(config: SftConfig, paths: ModelPaths, world: World) -> tuple[Any, Shards]:
+    """The base with the adapter that is to be trained, or the base itself for ``full``; spread
+    over the ranks where that is asked for."""
     from selfcog.model.adapter import add_adapter, load_adapter
     from selfcog.model.load import load_model
     from selfcog.train.random_state import seed_everything
+    from selfcog.train.sharding import choose_place, shard_model
 
     # The adapter's first matrix is drawn at random; every rank gets rank 0's afterwards.
     seed_everything(config.train.seed, 0)
     model = load_model(
         paths.path,
-        torch_dtype=config.model.torch_dtype,
         trust_remote_code=config.model.trust_remote_code,
         attn_impl=config.model.attn_impl,
+        **choose_place(config, world, paths.path),
     )
-    if config.adapter.tuner_type == "full":
-        return model
-    if config.adapter.adapters is not None:
-        return load_adapter(model, config.adapter.adapters, is_trainable=True)
-    return add_adapter(model, config.adapter)
+    if config.adapter.tuner_type == "lora":
+        goes_on = config.adapter.adapters
+        model = (
+            add_adapter(model, config.adapter)
+            if goes_on is None
+            else load_adapter(model, goes_on, is_trainable=True)
+        )
+    return model, shard_model(model, config, world)
 
 
 def count_steps(config: SftConfig, num_rows: int, world: World) -> tuple[int, int]:
@@ -374,6 +387,7 @@ def describe_checkpoint(config: SftConfig, paths: ModelPaths) -> CheckpointInfo:
 def check_paths(config: SftConfig) -> None:
     """Answer missing paths, and what the card could not use, before any process is started."""
     resolve_model(config.model.model, config.model.model_revision)
+    choose_sharding(config.train, config.adapter.tuner_type)
     data = config.data
     own = config.identity.self_cognition_file
     files = (*data.dataset, *data.val_dataset, *own, *config.teacher.replay_dataset)

@@ -64,6 +64,17 @@ TARGETS = {
     "embedding": "embedding",
     "all-embedding": "embedding",
 }
+DEEPSPEED = {"": None, "none": None, "default-zero2": "zero2", "default-zero3": "zero3"}
+# transformers also names the rule by which it finds the layers.
+FSDP = {
+    "": None,
+    "none": None,
+    "false": None,
+    "true": "full_shard",
+    "fsdp2": "full_shard",
+    "full_shard auto_wrap": "full_shard",
+    "shard_grad_op auto_wrap": "shard_grad_op",
+}
 OWN_TEMPLATE = "conversations are written with the checkpoint's own chat template"
 NOT_YET = "not supported yet; leave it out"
 
@@ -213,9 +224,9 @@ TRAIN = [
     Alias("eval_batch_size", "per_device_eval_batch_size", SFT),
     Alias("lr_scheduler_type", "lr_scheduler_type", SFT, {"constant_with_warmup": "constant"}),
     Alias("packing_length", "tokens_per_batch", SFT),
-    Alias("deepspeed_config_path", "deepspeed", SFT, {"": None, "none": None}),
-    Alias("deepspeed", "deepspeed", SFT, {"": None, "none": None}),
-    Alias("fsdp", "fsdp", SFT, {"": None, "none": None}),
+    Alias("deepspeed_config_path", "deepspeed", SFT, DEEPSPEED),
+    Alias("deepspeed", "deepspeed", SFT, DEEPSPEED),
+    Alias("fsdp", "fsdp", SFT, FSDP),
     *_only(
         SFT,
         ("optim",),

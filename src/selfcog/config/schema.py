@@ -315,22 +315,21 @@ class TrainSection(Config):
     """How ranks talk; not given: nccl on GPUs, gloo on CPUs."""
 
     deepspeed: str | None = None
-    """Not supported yet."""
+    """zero2, zero3 or a DeepSpeed file: what its stage shares out is shared out by FSDP2."""
 
-    fsdp: str | None = None
-    """Not supported yet."""
+    fsdp: Literal["full_shard", "shard_grad_op"] | None = None
+    """Spread the layers' weights over the ranks; shard_grad_op keeps a layer between passes."""
 
     num_threads: Count | None = None
     """CPU threads per rank; not given: torch's own choice."""
 
     @model_validator(mode="after")
     def _check_steps(self) -> TrainSection:
-        for flag, value in (("deepspeed", self.deepspeed), ("fsdp", self.fsdp)):
-            if value is not None:
-                raise ValueError(
-                    f"--{flag} {value} is not supported yet; leave it out (several GPUs work "
-                    "with NPROC_PER_NODE=N)"
-                )
+        if self.deepspeed is not None and self.fsdp is not None:
+            raise ValueError(
+                f"--deepspeed {self.deepspeed} and --fsdp {self.fsdp} both say how weights are "
+                "shared out; give one of them"
+            )
         if self.max_steps == 0:
             raise ValueError("--max_steps 0 trains nothing; give a number of steps, or -1 for all")
         if self.global_batch_size and self.gradient_accumulation_steps:

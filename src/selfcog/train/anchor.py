@@ -23,11 +23,11 @@ from selfcog.config.schema import TeacherSection
 from selfcog.events import TeacherEvent
 from selfcog.tokens.pack import pack
 from selfcog.train.batches import AnchoredExample
-from selfcog.train.dist import World
 from selfcog.train.forward import Forward
 from selfcog.train.loss import Teacher
 from selfcog.train.memory import shrink
 from selfcog.train.schedule import StepPlan
+from selfcog.train.sharding import Shards
 from selfcog.types import TokenizedExample
 
 
@@ -57,22 +57,24 @@ def plan_replay(
 
 
 def record_teacher(
-    forward: Forward, rows: Sequence[TokenizedExample], top_k: int, world: World
+    forward: Forward, rows: Sequence[TokenizedExample], top_k: int, shards: Shards
 ) -> tuple[list[AnchoredExample], TeacherEvent]:
     """``rows`` with the distribution that the model has now at their supervised places.
 
     Ranks share the work, and every rank gets all rows. ``top_k`` is cut to the vocabulary.
     """
     started = time.perf_counter()
+    world = shards.world
     was_training = forward.model.training
     forward.model.eval()
     mine = list(range(world.rank, len(rows), world.size))
     while True:
         try:
-            found = _record(forward, rows, mine, top_k, world.device)
+            found = _record(forward, rows, mine, top_k, shards)
             break
         except torch.OutOfMemoryError:
             pass  # the trace holds the tensors: leave the block before trying again
+        shards.refuse_to_shrink(forward.token_budget)
         shrink(forward, max(row.num_tokens for row in rows), True)
     forward.model.train(was_training)
     every = {index: one for part in world.collect(found) for index, one in part.items()}
@@ -93,17 +95,20 @@ def _record(
     rows: Sequence[TokenizedExample],
     mine: Sequence[int],
     top_k: int,
-    device: torch.device,
+    shards: Shards,
 ) -> dict[int, Teacher]:
     found: dict[int, Teacher] = {}
-    for group in _group(forward, [rows[index].num_tokens for index in mine]):
+    groups = _group(forward, [rows[index].num_tokens for index in mine])
+    num_idle = shards.count_idle(len(groups))
+    for group in groups:
         members = [mine[place] for place in group]
         batch, *others = forward.batches([rows[index] for index in members])
         assert not others, "a group is one forward pass"
-        chunks = forward.log_probabilities(batch.to(device))
+        chunks = forward.log_probabilities(batch.to(shards.world.device))
         whole = Teacher.join([_summarise(logp_CV, top_k) for logp_CV in chunks])
         sizes = [rows[index].num_supervised for index in members]
         found.update(zip(members, whole.split(sizes), strict=True))
+    shards.idle_passes(num_idle, backward=False)
     return found
 
 

@@ -69,17 +69,33 @@ class MicroBatch:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one rank computes of some groups of examples; ``imbalance`` as in StepEvent."""
+
+    groups: list[list[TokenizedExample]]
+    imbalance: float
+
+
 def share_of_rank(
-    examples: Sequence[TokenizedExample], rank: int, world_size: int
-) -> list[TokenizedExample]:
+    groups: Sequence[Sequence[TokenizedExample]], rank: int, world_size: int
+) -> Share:
     """The part of a step's examples that ``rank`` computes: equal tokens, not equal numbers.
 
-    Every example goes to exactly one rank; a short step may leave a rank without any.
+    Every example goes to exactly one rank; a short step may leave a rank without any. The groups
+    are shared out together, so that what one group leaves uneven another one can fill.
     """
     if world_size == 1:
-        return list(examples)
-    parts = balance([example.num_tokens for example in examples], world_size)
-    return [examples[index] for index in parts[rank]]
+        return Share([list(group) for group in groups], 0.0)
+    lengths = [example.num_tokens for group in groups for example in group]
+    parts = balance(lengths, world_size)
+    loads = [sum(lengths[index] for index in part) for part in parts]
+    mine, start = set(parts[rank]), 0
+    found = []
+    for group in groups:
+        found.append([one for place, one in enumerate(group, start) if place in mine])
+        start += len(group)
+    return Share(found, max(loads) * world_size / max(sum(loads), 1) - 1.0)
 
 
 def pack_examples(examples: Sequence[TokenizedExample], token_budget: int) -> list[MicroBatch]:

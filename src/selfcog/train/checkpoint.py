@@ -45,6 +45,8 @@ FREE_SETTINGS = {
     "tokens_per_batch",
     "packing",
     "ddp_backend",
+    "deepspeed",
+    "fsdp",
     "num_threads",
 }
 
@@ -164,7 +166,7 @@ def load_training(
     """Put weights, moments and random generators back. Raises TrainError when they do not fit."""
     saved = load_file(checkpoint / STATE / "weights.safetensors")
     shapes = {name: tuple(tensor.shape) for name, tensor in saved.items()}
-    wanted = {name: tuple(parameter.shape) for name, parameter in weights.named.items()}
+    wanted = weights.shapes
     if shapes != wanted:
         name = sorted(set(shapes.items()) ^ set(wanted.items()))[0][0]
         raise TrainError(
@@ -172,7 +174,7 @@ def load_training(
             f"{shapes.get(name, 'missing')} there and {wanted.get(name, 'missing')} here"
         )
     for name, parameter in weights.named.items():
-        parameter.data.copy_(saved[name])
+        parameter.data.copy_(weights.part(name, saved[name]))
     moments = load_file(checkpoint / STATE / "optimizer.safetensors")
     load_optimizer_tensors(optimizer, weights, moments)
     generators = json.loads((checkpoint / STATE / "random.json").read_text(encoding="utf-8"))
@@ -182,7 +184,41 @@ def load_training(
         random_state.seed_everything(seed, world.rank, state.step)
 
 
-def write_weights(folder: Path, model: Any, tokenizer: Any, weights: TrainableWeights) -> None:
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The trained weights as float32, by name, and AdamW's tensors, by name and key; whole.
+
+    ``moments`` are empty where the checkpoint is not to be continued. What was in shards is there
+    on rank 0 only, in its main memory.
+    """
+
+    weights: dict[str, torch.Tensor]
+    moments: dict[str, torch.Tensor]
+
+    @classmethod
+    def take(
+        cls,
+        weights: TrainableWeights,
+        optimizer: torch.optim.Optimizer,
+        world: World,
+        with_training: bool,
+    ) -> Snapshot:
+        """All ranks call it: shards are gathered, one after the other."""
+
+        def whole(name: str, tensor: torch.Tensor) -> torch.Tensor:
+            found = weights.whole(name, tensor)
+            if name not in weights.sharded:
+                return found
+            return found.cpu() if world.is_main else found.new_empty(0)
+
+        own = {name: whole(name, parameter) for name, parameter in weights.named.items()}
+        moments = optimizer_tensors(optimizer, weights) if with_training else {}
+        return cls(own, {key: whole(key.rpartition(".")[0], one) for key, one in moments.items()})
+
+
+def write_weights(
+    folder: Path, model: Any, tokenizer: Any, weights: TrainableWeights, snapshot: Snapshot
+) -> None:
     """What ``infer``, ``export``, peft and transformers read."""
     from peft import PeftModel
 
@@ -191,13 +227,13 @@ def write_weights(folder: Path, model: Any, tokenizer: Any, weights: TrainableWe
         model.save_pretrained(folder, save_embedding_layers=False)
         (folder / "README.md").unlink(missing_ok=True)  # an empty form
     else:
-        dtypes = {id(weights.named[name]): dtype for name, dtype in weights.own_dtypes.items()}
+        trained = {id(p): name for name, p in model.named_parameters() if name in weights.named}
         cast: dict[int, torch.Tensor] = {}  # tied weights stay one tensor
         tensors = model.state_dict()
         for name, parameter in model.named_parameters(remove_duplicate=False):
-            if id(parameter) in dtypes:
-                dtype = dtypes[id(parameter)]
-                tensors[name] = cast.setdefault(id(parameter), parameter.detach().to(dtype))
+            if (first := trained.get(id(parameter))) is not None:
+                own = snapshot.weights[first].to(weights.own_dtypes[first])
+                tensors[name] = cast.setdefault(id(parameter), own)
         with _without_progress_bar():
             model.save_pretrained(folder, state_dict=tensors)
     tokenizer.save_pretrained(folder)
@@ -219,18 +255,15 @@ def _without_progress_bar() -> Iterator[None]:
 def write_training(
     folder: Path,
     state: TrainerState,
-    weights: TrainableWeights,
-    optimizer: torch.optim.Optimizer,
+    snapshot: Snapshot,
     generators: Sequence[Mapping[str, Any]],
 ) -> None:
     """The ``state`` folder of a checkpoint."""
     folder = folder / STATE
     folder.mkdir()
-    tensors = {name: p.detach().cpu().contiguous() for name, p in weights.named.items()}
-    save_file(tensors, folder / "weights.safetensors")
-    moments = optimizer_tensors(optimizer, weights)
-    moments = {name: tensor.cpu().contiguous() for name, tensor in moments.items()}
-    save_file(moments, folder / "optimizer.safetensors")
+    for kind, tensors in (("weights", snapshot.weights), ("optimizer", snapshot.moments)):
+        on_cpu = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+        save_file(on_cpu, folder / f"{kind}.safetensors")
     (folder / "random.json").write_text(json.dumps(list(generators)), encoding="utf-8")
     write_json_atomic(folder / "trainer.json", asdict(state))
 

@@ -46,10 +46,23 @@ class World:
             reason = first_line(error)
             raise TrainError(f"rank {self.rank} lost the other ranks: {reason}") from error
 
+    def finish_computing(self) -> None:
+        """Wait until this rank's GPU has done what it was given, so that clocks mean something."""
+        if self.size > 1 and self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
     def copy_from_main(self, tensor: torch.Tensor) -> None:
         """Overwrite ``tensor`` on every rank with rank 0's, in place."""
         if self.size > 1:
             dist.broadcast(tensor, src=0)
+
+    def highest(self, number: int) -> int:
+        """The largest ``number`` of all ranks, on every rank."""
+        if self.size == 1:
+            return number
+        tensor = torch.tensor([number], device=self.device)
+        dist.all_reduce(tensor, dist.ReduceOp.MAX)
+        return int(tensor.item())
 
     def share(self, value: Any) -> Any:
         """Rank 0's ``value`` on every rank; what the other ranks pass is ignored."""

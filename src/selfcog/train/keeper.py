@@ -16,6 +16,7 @@ from selfcog.events import CheckpointEvent, EventLog
 from selfcog.runs import CheckpointInfo, RunDir, write_json_atomic
 from selfcog.train import random_state
 from selfcog.train.checkpoint import (
+    Snapshot,
     TrainerState,
     steps_to_drop,
     write_training,
@@ -74,16 +75,17 @@ class CheckpointKeeper:
         saved = sorted({*state.saved_steps, state.step})
         dropped = steps_to_drop(saved, state.best_step, self.output.save_total_limit)
         state.saved_steps = [step for step in saved if step not in dropped]
+        snapshot = Snapshot.take(self.weights, self.optimizer, self.world, self.with_training)
         generators = self.world.collect(random_state.capture(self.world.device))
         if not self.world.is_main:
             return
         target = self.run.checkpoint(state.step)
         try:
             with written_whole(target) as folder:
-                write_weights(folder, self.model, self.tokenizer, self.weights)
+                write_weights(folder, self.model, self.tokenizer, self.weights, snapshot)
                 replace(self.info, step=state.step, metrics=dict(metrics)).write(folder)
                 if self.with_training:
-                    write_training(folder, state, self.weights, self.optimizer, generators)
+                    write_training(folder, state, snapshot, generators)
             for step in dropped:
                 shutil.rmtree(self.run.checkpoint(step), ignore_errors=True)
             self.write_run_state("running")

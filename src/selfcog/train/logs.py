@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from selfcog.errors import MissingExtraError
-from selfcog.events import EndEvent, EvalEvent, Event, Listener, StartEvent, StepEvent
+from selfcog.events import BalanceEvent, EndEvent, EvalEvent, Event, Listener, StartEvent, StepEvent
 from selfcog.runs import RunDir, write_text_atomic
+from selfcog.train.balance import Balance
 
 SMOOTHING = 0.9
 EVAL_NAMES = {"token_accuracy": "acc"}
@@ -86,6 +87,8 @@ def summarise(window: list[StepEvent]) -> dict[str, Any]:
     if None not in accuracies:
         correct = sum(a * s.num_supervised for a, s in zip(accuracies, window, strict=True) if a)
         line["acc"] = correct / supervised
+    if (balance := _balance_of(window)) is not None:
+        line |= {"imbalance": round(balance.imbalance, 4), "busy": round(balance.busy, 4)}
     return line | {
         "grad_norm": last.grad_norm,
         "learning_rate": last.learning_rate,
@@ -93,6 +96,13 @@ def summarise(window: list[StepEvent]) -> dict[str, Any]:
         "global_step": last.step,
         "tokens_per_s": round(sum(step.num_tokens for step in window) / max(seconds, 1e-9), 1),
     }
+
+
+def _balance_of(window: list[StepEvent]) -> BalanceEvent | None:
+    balance = Balance(1)
+    for step in window:
+        balance.add(step)
+    return balance.event()
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGINT, SIGTERM, Signals
 from typing import Any
@@ -25,6 +25,7 @@ from selfcog.events import EndEvent, EvalEvent, EventLog, StepEvent, WarningEven
 from selfcog.runs import CheckpointInfo, RunDir
 from selfcog.train import optim, random_state
 from selfcog.train.anchor import Replay
+from selfcog.train.balance import Balance
 from selfcog.train.batches import share_of_rank
 from selfcog.train.dist import World
 from selfcog.train.evaluation import evaluate_rows
@@ -34,6 +35,7 @@ from selfcog.train.memory import shrink
 from selfcog.train.optim import TrainableWeights
 from selfcog.train.schedule import RateSchedule, StepPlan
 from selfcog.train.setup import prepare_training
+from selfcog.train.sharding import Shards
 from selfcog.train.stop import StopRequest
 from selfcog.types import TokenizedExample
 
@@ -71,6 +73,7 @@ def train(
     resume_from: Path | None = None,
     is_ready: Ready | None = None,
     replay_rows: Sequence[TokenizedExample] = (),
+    shards: Shards | None = None,
 ) -> TrainResult:
     """Train ``model`` (a PeftModel, or a model that is trained fully) on ``train_rows``.
 
@@ -79,14 +82,15 @@ def train(
     on rank 0 as (model, step) and return metrics. ``resume_from`` is a checkpoint folder or a run
     folder; the training then goes on as if it had never stopped, also with another number of
     ranks, and should get the same ``run``. ``is_ready`` may end the training after an evaluation.
-    At the end the model is in eval mode, with the last weights.
+    ``shards`` say that ``model`` is spread over the ranks already; None: it is, if the config asks
+    for it. At the end the model is in eval mode, with the last weights.
 
     Raises TrainError (nothing to train on, a loss that is 0 or not finite, out of memory),
     ConfigError (a continuation with other settings), Interrupted (after SIGTERM or SIGINT, with
     a checkpoint written).
     """
     parts = prepare_training(
-        model, tokenizer, train_rows, config, run, info, log, resume_from, replay_rows
+        model, tokenizer, train_rows, config, run, info, log, resume_from, replay_rows, shards
     )
     training = Training(
         parts.plan,
@@ -103,6 +107,7 @@ def train(
         evaluators,
         is_ready,
         parts.replay,
+        parts.shards,
     )
     keeper = parts.keeper
     try:
@@ -118,6 +123,8 @@ def train(
         last, best = (str(path) if path else None for path in (keeper.last, keeper.best))
         with suppress(OSError):  # a full disk must not hide the error that it caused
             keeper.write_run_state(status)
+            if (balance := training.balance.event()) is not None:
+                parts.log.emit(balance)
             parts.log.emit(EndEvent(status, last, best, message))
         parts.close_log()
     assert keeper.last is not None and keeper.best is not None
@@ -154,8 +161,13 @@ class Training:
     train_rows: Sequence[TokenizedExample]
     dev_rows: Sequence[TokenizedExample]
     evaluators: Sequence[Evaluator]
-    is_ready: Ready | None = None
-    replay: Replay | None = None
+    is_ready: Ready | None
+    replay: Replay | None
+    shards: Shards
+    balance: Balance = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.balance = Balance(self.world.size)
 
     def run(self, stop: StopRequest) -> dict[str, float]:
         """All steps that are left; the metrics of the last evaluation."""
@@ -167,6 +179,7 @@ class Training:
             event, signal_number = self.step(step, stop)
             state.step = step + 1
             self.log.emit(event)
+            self.balance.add(event)
             if signal_number:
                 self.keeper.save("signal", {})
                 raise self._interrupted(signal_number)
@@ -189,13 +202,17 @@ class Training:
         """One optimiser step, and the signal that some rank was told to stop with (or 0)."""
         started = time.perf_counter()
         settings, state, weights = self.config.train, self.keeper.state, self.weights
-        parts = self.parts_of(step)
+        parts, imbalance = self.parts_of(step)
         rows = parts[0].rows
         while True:
             self.add_up_gradient(parts, state.loss_scale)
+            self.world.finish_computing()
+            weights.side_numbers[optim.BUSY] += time.perf_counter() - started
             weights.side_numbers[optim.SIGTERM] += stop.signal_number == SIGTERM
             weights.side_numbers[optim.SIGINT] += stop.signal_number == SIGINT
-            self.world.add_up(weights.buffer)
+            weights.add_up(self.world)
+            self.world.finish_computing()
+            met_after_s = time.perf_counter() - started
             norm = weights.norm() / state.loss_scale
             if math.isfinite(norm) or state.loss_scale <= 1.0:
                 break
@@ -222,21 +239,25 @@ class Training:
             fill=num_tokens / max(side[optim.POSITIONS], 1.0),
             token_accuracy=side[optim.CORRECT] / num_supervised,
             replay_loss=replayed[0] if replayed else None,
+            imbalance=imbalance if self.world.size > 1 else None,
+            busy=self._busy(side[optim.BUSY], met_after_s),
         )
         signal_number = SIGTERM if side[optim.SIGTERM] else SIGINT if side[optim.SIGINT] else 0
         return event, signal_number
 
-    def parts_of(self, step: int) -> list[StepPart]:
-        """The examples of a step, then its replay rows where there are any."""
+    def parts_of(self, step: int) -> tuple[list[StepPart], float]:
+        """The examples of a step, then its replay rows where there are any; and the imbalance
+        among the ranks."""
         rows = [self.train_rows[index] for index in self.plan.examples(step)]
+        replay_rows = [] if self.replay is None else self.replay.rows_of(step)
+        share = share_of_rank([rows, replay_rows], self.world.rank, self.world.size)
         total_weight = sum(row.num_supervised * row.weight for row in rows) or 1.0
-        parts = [StepPart(rows, self._share(rows), total_weight, 1.0, optim.LOSS)]
+        parts = [StepPart(rows, share.groups[0], total_weight, 1.0, optim.LOSS)]
         if self.replay is not None:
-            rows = self.replay.rows_of(step)
-            number = max(sum(row.num_supervised for row in rows), 1)
+            number = max(sum(row.num_supervised for row in replay_rows), 1)
             weight, total = self.replay.weight, optim.REPLAY_LOSS
-            parts.append(StepPart(rows, self._share(rows), number, weight, total))
-        return parts
+            parts.append(StepPart(replay_rows, share.groups[1], number, weight, total))
+        return parts, share.imbalance
 
     def add_up_gradient(self, parts: Sequence[StepPart], loss_scale: float) -> None:
         """This rank's part of the gradient; out of memory means smaller batches, once more."""
@@ -252,11 +273,12 @@ class Training:
         with random_state.preserved(self.world.device):
             metrics = self._evaluate_dev()
             if self.evaluators:
-                if self.world.is_main:
-                    self.forward.model.eval()
-                    for evaluator in self.evaluators:
-                        metrics |= evaluator(self.forward.model, self.keeper.state.step)
-                    self.forward.model.train()
+                with self.shards.led_by_main() as leads:
+                    if leads:
+                        self.forward.model.eval()
+                        for evaluator in self.evaluators:
+                            metrics |= evaluator(self.forward.model, self.keeper.state.step)
+                        self.forward.model.train()
                 metrics = self.world.share(metrics)
         if metrics:
             self.log.emit(EvalEvent(self.keeper.state.step, metrics))
@@ -266,33 +288,40 @@ class Training:
         rows = self.config.train.per_device_eval_batch_size
         while True:
             try:
-                return evaluate_rows(self.forward, self.dev_rows, self.world, rows)
+                return evaluate_rows(self.forward, self.dev_rows, self.shards, rows)
             except torch.OutOfMemoryError:
                 pass
             self._shrink(self.dev_rows)
 
-    def _share(self, rows: Sequence[TokenizedExample]) -> list[TokenizedExample]:
-        return share_of_rank(rows, self.world.rank, self.world.size)
-
     def _forward_backward(self, parts: Sequence[StepPart], loss_scale: float) -> None:
         weights = self.weights
         weights.clear()
-        for part in parts:
-            factor = loss_scale * part.weight / part.normaliser
-            for batch in self.forward.batches(part.share):
-                if not batch.num_targets:
-                    continue
-                found = self.forward.loss(batch.to(self.world.device))
-                (found.loss_sum * factor).backward()
-                weights.side_numbers[part.total] += found.loss_sum.detach()
-                weights.side_numbers[optim.POSITIONS] += batch.num_positions
-                if part.total == optim.LOSS:
-                    weights.side_numbers[optim.CORRECT] += found.num_correct
+        batches = [
+            (part, batch)
+            for part in parts
+            for batch in self.forward.batches(part.share)
+            if batch.num_targets
+        ]
+        num_idle = self.shards.count_idle(len(batches))
+        for part, batch in batches:
+            found = self.forward.loss(batch.to(self.world.device))
+            (found.loss_sum * (loss_scale * part.weight / part.normaliser)).backward()
+            weights.side_numbers[part.total] += found.loss_sum.detach()
+            weights.side_numbers[optim.POSITIONS] += batch.num_positions
+            if part.total == optim.LOSS:
+                weights.side_numbers[optim.CORRECT] += found.num_correct
+        self.shards.idle_passes(num_idle, backward=True)
 
     def _shrink(self, rows: Sequence[TokenizedExample]) -> None:
+        self.shards.refuse_to_shrink(self.forward.token_budget)
         longest = max(row.num_tokens for row in rows)
         message = shrink(self.forward, longest, self.config.train.gradient_checkpointing)
         self.log.emit(WarningEvent(message))
+
+    def _busy(self, all_seconds: float, met_after_s: float) -> float | None:
+        """The mean share that the ranks computed; their clocks differ by a little."""
+        size = self.world.size
+        return min(all_seconds / size / max(met_after_s, 1e-9), 1.0) if size > 1 else None
 
     def _check_numbers(
         self, step: int, loss: float, norm: float, rows: Sequence[TokenizedExample]

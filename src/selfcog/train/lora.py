@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 
 class FusedLora:
@@ -39,7 +40,8 @@ def _is_plain_lora(module: Any) -> bool:
     if type(module) is not Linear or "forward" in module.__dict__:
         return False
     base = module.get_base_layer()
-    if type(base) is not nn.Linear or type(base.weight) is not nn.Parameter:
+    # In shards (train/sharding.py) the weight is whole again by the time it is used.
+    if type(base) is not nn.Linear or type(base.weight) not in (nn.Parameter, DTensor):
         return False
     if any(p.requires_grad for p in base.parameters()) or base._forward_hooks:
         return False

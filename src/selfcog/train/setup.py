@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from selfcog.config.parallel import choose_sharding
 from selfcog.config.schema import SftConfig
 from selfcog.errors import TrainError
 from selfcog.events import EventLog, Listener, StartEvent, WarningEvent
@@ -36,6 +37,7 @@ from selfcog.train.schedule import (
     count_warmup,
     default_learning_rate,
 )
+from selfcog.train.sharding import Shards, shard_model
 from selfcog.types import TokenizedExample
 
 # float16 gradients below 6e-8 vanish; the scale is halved as often as it turns out too large.
@@ -55,7 +57,8 @@ class TrainingParts:
     world: World
     log: EventLog
     listeners: list[Listener]
-    replay: Replay | None = None
+    replay: Replay | None
+    shards: Shards
 
     def put_model_back(self) -> None:
         """The model as it is used elsewhere: eval mode, its own attention and dtypes."""
@@ -78,6 +81,7 @@ def prepare_training(
     log: EventLog,
     resume_from: Path | None,
     replay_rows: Sequence[TokenizedExample] = (),
+    shards: Shards | None = None,
 ) -> TrainingParts:
     """Check the rows, meet the ranks, plan the steps, and load what is continued.
 
@@ -123,7 +127,8 @@ def prepare_training(
         state = _continued(read_state(checkpoint), state, checkpoint, run)
 
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
-    weights = TrainableWeights(model)
+    shards = shards or shard_model(model, config, world)
+    weights = TrainableWeights(model, shards.own_dtypes)
     optimizer = make_optimizer(weights, settings)
     memory = plan_memory(
         base, world.device, settings.tokens_per_batch, settings.gradient_checkpointing
@@ -137,23 +142,30 @@ def prepare_training(
         pad_id=tokenizer.pad_token_id or 0,
         compute_dtype=choose_compute_dtype(own_dtype, world.device, config.model.torch_dtype),
     )
+    shards.forget_gathered()
     if memory.checkpointing:
         forward.set_checkpointing()
     replay = plan_replay(replay_rows, config.teacher, plan)
     if replay is not None and replay.loss == "kl":
         # Before the weights of a checkpoint are loaded: the teacher is the model as it came.
-        anchored, event = record_teacher(forward, replay.rows, config.teacher.kl_top_k, world)
+        anchored, event = record_teacher(forward, replay.rows, config.teacher.kl_top_k, shards)
         replay = replace(replay, rows=anchored)
         log.emit(event)
     if checkpoint is not None:
         load_training(checkpoint, state, weights, optimizer, world, settings.seed)
-    for parameter in weights.named.values():
-        world.copy_from_main(parameter.data)
+    for name, parameter in weights.named.items():
+        if name not in weights.sharded:
+            world.copy_from_main(parameter.data)
 
     listeners: list[Listener] = []
     if world.is_main:
         listeners, missing = file_listeners(run, output.logging_steps, output.report_to, state.step)
-        notices = [*notices, *missing, *_old_checkpoints(run, checkpoint)]
+        notices = [
+            *_describe_sharding(config, world),
+            *notices,
+            *missing,
+            *_old_checkpoints(run, checkpoint),
+        ]
         log.listeners.extend(listeners)
     keeper = CheckpointKeeper(
         run=run,
@@ -186,7 +198,7 @@ def prepare_training(
         log.emit(WarningEvent(notice))
     keeper.write_run_state("running")
     return TrainingParts(
-        plan, schedule, forward, weights, optimizer, keeper, world, log, listeners, replay
+        plan, schedule, forward, weights, optimizer, keeper, world, log, listeners, replay, shards
     )
 
 
@@ -213,6 +225,14 @@ def _continued(
         saved.best_step = saved.best_value = None
     saved.world_size = now.world_size
     return saved
+
+
+def _describe_sharding(config: SftConfig, world: World) -> list[str]:
+    sharding = choose_sharding(config.train, config.adapter.tuner_type)
+    if not sharding.shards_weights or world.size > 1:
+        return list(sharding.notices)
+    flag = "--fsdp" if config.train.fsdp else "--deepspeed"
+    return [f"{flag}: one process has nothing to share out; NPROC_PER_NODE=N starts N of them"]
 
 
 def _old_checkpoints(run: RunDir, checkpoint: Path | None) -> list[str]:
