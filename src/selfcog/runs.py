@@ -63,6 +63,7 @@ class CheckpointInfo:
 
     ``base_model`` is what the user named: a path, a hub id, or "embedded".
     ``system`` is the system prompt the run was trained with; None = the template's own default.
+    ``quant_bits``: the base was in so many bits while the adapter was trained.
     ``adapter_scale`` is by how much the adapter was shrunk or stretched after training.
     """
 
@@ -72,6 +73,7 @@ class CheckpointInfo:
     base_revision: str | None = None
     system: str | None = None
     torch_dtype: str = "auto"
+    quant_bits: int | None = None
     model_name: tuple[str, ...] = ()
     model_author: tuple[str, ...] = ()
     merged_from: str | None = None

@@ -137,7 +137,6 @@ def test_meanings(words: str, section: str, leaf: str, expected: object) -> None
         "--dataloader_num_workers 1",
         "--test_oom_error",
         "--push_to_hub false",
-        "--quantization_bit 0",
         "--neftune_noise_alpha 0",
         "--optim adamw_torch",
         "--eval_strategy steps",
@@ -155,7 +154,11 @@ def test_flags_without_effect_give_one_notice(words: str) -> None:
     ("verb", "words", "parts"),
     [
         ("sft", "--sft_type longlora", ["--sft_type longlora", "lora or full"]),
-        ("sft", "--quantization_bit 4", ["--quantization_bit 4", "not supported yet"]),
+        ("sft", "--quantization_bit 8", ["--quant_bits 8 is not supported", "give 4"]),
+        ("sft", "--quant_method awq", ["--quant_method awq", "bnb"]),
+        ("sft", "--quant_method bnb", ["--quant_method bnb needs --quant_bits 4"]),
+        ("sft", "--quant_bits 4 --tuner_type full", ["--quant_bits 4", "--tuner_type lora"]),
+        ("sft", "--quant_bits 4 --bnb_4bit_quant_type fp4", ["fp4", "only nf4"]),
         ("sft", "--fsdp hybrid_shard", ["--fsdp hybrid_shard", "full_shard or shard_grad_op"]),
         ("sft", "--push_to_hub true", ["--push_to_hub true", "not supported yet"]),
         ("sft", "--push_to_hub", ["--push_to_hub true", "not supported yet"]),
@@ -189,6 +192,19 @@ def test_what_cannot_be_honoured_is_refused(verb: str, words: str, parts: list[s
 )
 def test_spellings_of_fsdp(words: list[str], meant: str | None) -> None:
     assert parse_command("sft", [*BASE, *words]).config.train.fsdp == meant
+
+
+@pytest.mark.parametrize(
+    ("words", "method", "bits"),
+    [
+        ("--quant_method bnb --quant_bits 4 --bnb_4bit_quant_type nf4", "bnb", 4),
+        ("--quantization_bit 4", None, 4),
+        ("--quantization_bit 0", None, None),
+    ],
+)
+def test_spellings_of_quantised_training(words: str, method: str | None, bits: int | None) -> None:
+    model = parse_command("sft", [*BASE, *words.split()]).config.model
+    assert (model.quant_method, model.quant_bits) == (method, bits)
 
 
 def test_two_spellings_that_agree_are_fine() -> None:

@@ -31,8 +31,8 @@ ZERO3: dict[str, Any] = {
 
 
 def sharding(value: str, tuner: str = "lora") -> Sharding:
-    words = ["--model", "embedded", "--dataset", "a", "--deepspeed", value]
-    return choose_sharding(parse_command("sft", words).config.train, tuner)
+    words = ["--model", "embedded", "--dataset", "a", "--deepspeed", value, "--tuner_type", tuner]
+    return choose_sharding(parse_command("sft", words).config)
 
 
 def write(folder: Path, **changes: Any) -> str:
@@ -107,3 +107,13 @@ def test_neither_word_nor_file(tmp_path: Path) -> None:
         broken.write_text(text)
         with pytest.raises(ConfigError, match=message):
             sharding(str(broken))
+
+
+@pytest.mark.parametrize("flag", ["--fsdp full_shard", "--deepspeed zero3"])
+def test_weights_in_4_bits_are_not_shared_out(flag: str) -> None:
+    words = ["--model", "embedded", "--dataset", "a", "--quant_bits", "4"]
+    with pytest.raises(ConfigError, match=f"{flag} cannot share out weights of --quant_bits 4"):
+        choose_sharding(parse_command("sft", [*words, *flag.split()]).config)
+    assert not choose_sharding(
+        parse_command("sft", [*words, "--deepspeed", "zero2"]).config
+    ).shards_weights

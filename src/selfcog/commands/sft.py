@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from selfcog import __version__
 from selfcog.commands import scaling, scoring, teaching
+from selfcog.commands.recipe import count_steps, warn_of_recipe
 from selfcog.commands.rows import CollectedRows, collect_rows, report_rows
 from selfcog.config.load import Parsed, dump_yaml
 from selfcog.config.parallel import choose_sharding
@@ -23,6 +24,7 @@ from selfcog.data import Shares, apply_shares, count_tokens, find_shares, parse_
 from selfcog.errors import ConfigError, DataError
 from selfcog.events import EventLog, WarningEvent
 from selfcog.model.locate import ModelPaths, fetch_model, resolve_model
+from selfcog.model.quant import check_quantization
 from selfcog.runs import CheckpointInfo, RunDir, write_text_atomic
 from selfcog.startup import preload
 from selfcog.types import RejectedRow, TokenizedExample
@@ -34,12 +36,6 @@ if TYPE_CHECKING:
     from selfcog.tokens.render import Renderer
     from selfcog.train.dist import World
     from selfcog.train.sharding import Shards
-
-# Field reports of identity tuning: below about 40 optimiser steps nothing was learnt, and the runs
-# that worked had 100 to 500.
-FEW_STEPS = 60
-# A fifth of the width's learning rate learns the identity in no number of steps tried.
-LOW_RATE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +323,7 @@ def make_model(config: SftConfig, paths: ModelPaths, world: World) -> tuple[Any,
         paths.path,
         trust_remote_code=config.model.trust_remote_code,
         attn_impl=config.model.attn_impl,
+        in_4_bits=config.model.quant_bits is not None,
         **choose_place(config, world, paths.path),
     )
     if config.adapter.tuner_type == "lora":
@@ -339,37 +336,6 @@ def make_model(config: SftConfig, paths: ModelPaths, world: World) -> tuple[Any,
     return model, shard_model(model, config, world)
 
 
-def count_steps(config: SftConfig, num_rows: int, world: World) -> tuple[int, int]:
-    """(optimiser steps, examples of a step) of a training on so many rows."""
-    from selfcog.train.schedule import StepPlan
-
-    per_step = config.train.examples_per_step(world.size)
-    settings = config.train
-    plan = StepPlan.make(num_rows, per_step, settings.num_train_epochs, settings.max_steps)
-    return plan.num_steps, per_step
-
-
-def warn_of_recipe(config: SftConfig, model: Any, num_rows: int, world: World) -> list[str]:
-    """What the settings make unlikely to work, said before the time is spent."""
-    from selfcog.train.schedule import default_learning_rate
-
-    warnings = []
-    steps, _ = count_steps(config, num_rows, world)
-    if steps < FEW_STEPS:
-        warnings.append(
-            f"only {steps} optimiser steps; an identity usually needs 100 to 400 "
-            "(more --num_train_epochs or a smaller --global_batch_size)"
-        )
-    usual = default_learning_rate(model.config.hidden_size, config.adapter.tuner_type)
-    rate = config.train.learning_rate
-    if rate is not None and rate < LOW_RATE * usual:
-        warnings.append(
-            f"--learning_rate {rate:g} is far below {usual:.1e}, which suits a model of this "
-            "width; the identity may not be learnt"
-        )
-    return warnings
-
-
 def describe_checkpoint(config: SftConfig, paths: ModelPaths) -> CheckpointInfo:
     """What every checkpoint of the run remembers, so that infer and export need only its path."""
     return CheckpointInfo(
@@ -378,6 +344,7 @@ def describe_checkpoint(config: SftConfig, paths: ModelPaths) -> CheckpointInfo:
         tuner_type=config.adapter.tuner_type,
         system=config.model.system,
         torch_dtype=config.model.torch_dtype,
+        quant_bits=config.model.quant_bits,
         model_name=config.identity.model_name,
         model_author=config.identity.model_author,
         selfcog_version=__version__,
@@ -387,7 +354,9 @@ def describe_checkpoint(config: SftConfig, paths: ModelPaths) -> CheckpointInfo:
 def check_paths(config: SftConfig) -> None:
     """Answer missing paths, and what the card could not use, before any process is started."""
     resolve_model(config.model.model, config.model.model_revision)
-    choose_sharding(config.train, config.adapter.tuner_type)
+    choose_sharding(config)
+    if config.model.quant_bits is not None:
+        check_quantization()
     data = config.data
     own = config.identity.self_cognition_file
     files = (*data.dataset, *data.val_dataset, *own, *config.teacher.replay_dataset)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from selfcog.config.schema import TrainSection
+from selfcog.config.schema import SftConfig
 from selfcog.errors import ConfigError
 
 STAGES = {"zero0": 0, "zero1": 1, "zero2": 2, "zero3": 3, "zero2_offload": 2, "zero3_offload": 3}
@@ -49,13 +49,27 @@ class _Zero:
     unused: tuple[str, ...] = ()
 
 
-def choose_sharding(settings: TrainSection, tuner_type: str) -> Sharding:
-    """Raises ConfigError for a --deepspeed that is no known word and no usable file."""
+def choose_sharding(config: SftConfig) -> Sharding:
+    """Raises ConfigError for a --deepspeed that is no known word and no usable file, and for shards
+    of 4-bit weights."""
+    settings = config.train
+    found = Sharding()
     if settings.fsdp is not None:
-        return Sharding(True, settings.fsdp == "shard_grad_op")
-    if settings.deepspeed is None:
-        return Sharding()
-    zero = _read_zero(settings.deepspeed)
+        found = Sharding(True, settings.fsdp == "shard_grad_op")
+    elif settings.deepspeed is not None:
+        found = _choose_by_stage(settings.deepspeed, config.adapter.tuner_type)
+    if found.shards_weights and config.model.quant_bits is not None:
+        flag = "--fsdp" if settings.fsdp is not None else "--deepspeed"
+        raise ConfigError(
+            f"{flag} {settings.fsdp or settings.deepspeed} cannot share out weights of "
+            f"--quant_bits {config.model.quant_bits}; leave out one of them (in 4 bits each rank "
+            "holds about half a byte for each weight)"
+        )
+    return found
+
+
+def _choose_by_stage(deepspeed: str, tuner_type: str) -> Sharding:
+    zero = _read_zero(deepspeed)
     shards = zero.stage == 3 or (zero.stage > 0 and tuner_type == "full")
     if shards:
         mode = "full_shard" if zero.stage == 3 else "shard_grad_op"
@@ -71,7 +85,7 @@ def choose_sharding(settings: TrainSection, tuner_type: str) -> Sharding:
         what += "; nothing is moved to main memory"
     if zero.unused:
         what += f"; not used from the file: {', '.join(zero.unused)}"
-    notice = f"--deepspeed {settings.deepspeed}: {what}"
+    notice = f"--deepspeed {deepspeed}: {what}"
     return Sharding(shards, shards and zero.stage < 3, (notice,))
 
 

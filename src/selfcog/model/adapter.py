@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from selfcog.config.schema import AdapterSection
 from selfcog.errors import ConfigError, ModelError, first_line
+from selfcog.model.quant import count_weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -129,7 +130,7 @@ def count_parameters(model: nn.Module) -> ParameterCount:
     """Trainable and all weights of ``model``, adapters included."""
     parameters = list(model.parameters())
     trainable = sum(item.numel() for item in parameters if item.requires_grad)
-    return ParameterCount(trainable, sum(item.numel() for item in parameters))
+    return ParameterCount(trainable, sum(count_weights(item) for item in parameters))
 
 
 def resolve_targets(model: nn.Module, target_modules: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from selfcog.errors import ModelError
 from selfcog.model.locate import MODEL_CONFIG, check_weights, read_json
+from selfcog.model.quant import quantized_options
 from selfcog.startup import preload
 
 if TYPE_CHECKING:
@@ -63,10 +64,12 @@ def load_model(
     device: str | torch.device | None = None,
     trust_remote_code: bool = False,
     attn_impl: str | None = None,
+    in_4_bits: bool = False,
 ) -> Any:
     """The causal language model of a folder, in eval mode, on ``device``.
 
     ``torch_dtype`` "auto": see ``choose_dtype``. ``device`` None: the current GPU if there is one.
+    ``in_4_bits``: see ``selfcog.model.quant``; ``torch_dtype`` is then what is computed in.
     Raises ModelError, also where the files lack weights that transformers would silently fill
     with random numbers.
     """
@@ -78,11 +81,14 @@ def load_model(
     check_weights(folder)
     place = choose_device(device)
     options: dict[str, Any] = {} if attn_impl is None else {"attn_implementation": attn_impl}
+    dtype = choose_dtype(torch_dtype, place, folder)
+    if in_4_bits:
+        options |= quantized_options(dtype, place)
     with _quiet_transformers():
         try:
             model, report = AutoModelForCausalLM.from_pretrained(
                 folder,
-                dtype=choose_dtype(torch_dtype, place, folder),
+                dtype=dtype,
                 local_files_only=True,
                 use_safetensors=True,
                 trust_remote_code=trust_remote_code,
@@ -99,7 +105,8 @@ def load_model(
             f"{folder} lacks {len(missing)} of the model's weights ({', '.join(missing[:3])}); "
             "the folder is incomplete or its config.json is of another model"
         )
-    model = model.to(torch.device(place))
+    if not in_4_bits:  # those are there already, and refuse to move
+        model = model.to(torch.device(place))
     return model.eval()
 
 

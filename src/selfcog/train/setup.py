@@ -13,6 +13,7 @@ from selfcog.config.parallel import choose_sharding
 from selfcog.config.schema import SftConfig
 from selfcog.errors import TrainError
 from selfcog.events import EventLog, Listener, StartEvent, WarningEvent
+from selfcog.model.adapter import count_parameters
 from selfcog.runs import CheckpointInfo, RunDir
 from selfcog.train import random_state
 from selfcog.train.anchor import Replay, plan_replay, record_teacher
@@ -126,7 +127,7 @@ def prepare_training(
     if checkpoint is not None:
         state = _continued(read_state(checkpoint), state, checkpoint, run)
 
-    num_parameters = sum(parameter.numel() for parameter in model.parameters())
+    num_parameters = count_parameters(model).total
     shards = shards or shard_model(model, config, world)
     weights = TrainableWeights(model, shards.own_dtypes)
     optimizer = make_optimizer(weights, settings)
@@ -228,7 +229,7 @@ def _continued(
 
 
 def _describe_sharding(config: SftConfig, world: World) -> list[str]:
-    sharding = choose_sharding(config.train, config.adapter.tuner_type)
+    sharding = choose_sharding(config)
     if not sharding.shards_weights or world.size > 1:
         return list(sharding.notices)
     flag = "--fsdp" if config.train.fsdp else "--deepspeed"

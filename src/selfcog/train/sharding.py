@@ -149,7 +149,7 @@ def shard_model(model: Any, config: SftConfig, world: World) -> Shards:
     """
     if not _is_asked(config, world):
         return Shards(world)
-    sharding = choose_sharding(config.train, config.adapter.tuner_type)
+    sharding = choose_sharding(config)
     _check_torch()
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
@@ -204,7 +204,7 @@ def choose_place(config: SftConfig, world: World, folder: Path) -> dict[str, Any
 
 
 def _is_asked(config: SftConfig, world: World) -> bool:
-    sharding = choose_sharding(config.train, config.adapter.tuner_type)
+    sharding = choose_sharding(config)
     return sharding.shards_weights and world.size > 1
 
 
