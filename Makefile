@@ -44,6 +44,7 @@ format: setup
 
 docs: setup
 	$(BIN)/python -m selfcog.config.help > docs/flags.md
+	$(BIN)/python -m selfcog.train.estimate docs/scaling.md
 
 clean:
 	rm -rf $(VENV) build dist src/*.egg-info demo-output output

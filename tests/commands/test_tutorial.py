@@ -11,9 +11,12 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
+from selfcog.train.launch import find_port
 
 NUM_DOMAIN_ROWS = 1100
 SYMPTOMS = ("头痛", "咳嗽", "胃痛", "失眠", "皮疹", "腰酸", "耳鸣", "发热", "乏力", "牙痛")
@@ -140,6 +143,26 @@ def test_the_sft_line_under_two_processes(
     assert ("--deepspeed zero3: done by PyTorch's FSDP2" in done.stdout) == bool(deepspeed)
     start = next(event for event in read_events(last.parent) if event["event"] == "start")
     assert start["world_size"] == 2 and start["examples_per_step"] == 16
+
+
+@pytest.mark.slow
+def test_two_nodes_meet_at_the_first_ones_address(tiny_model_dir: Path, tmp_path: Path) -> None:
+    """Two launchers on one machine, as a scheduler starts one on each node."""
+    data = tmp_path / "rows.jsonl"
+    rows = [{"query": f"q {n}", "response": f"a {n}"} for n in range(12)]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    words = f"sft --model {tiny_model_dir} --dataset {data} --max_steps 3 --replay_sample 0"
+    nodes = {"NPROC_PER_NODE": "1", "NNODES": "2", "MASTER_ADDR": "127.0.0.1"}
+    nodes["MASTER_PORT"] = str(find_port())
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(
+            lambda rank: run_selfcog(words.split(" "), tmp_path, **nodes, NODE_RANK=rank), "01"
+        )
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    last = closing_path(first.stdout, "last_model_checkpoint")
+    assert "last_model_checkpoint" not in second.stdout
+    start = next(event for event in read_events(last.parent) if event["event"] == "start")
+    assert start["world_size"] == 2
 
 
 def test_the_first_infer_line_talks_to_the_base(tiny_model_dir: Path, tmp_path: Path) -> None:
