@@ -15,7 +15,6 @@ import pytest
 import torch
 from tiny_training import first_gradient, make_config, make_rows, run_training
 
-from selfcog.events import StepEvent
 from selfcog.runs import RunDir
 from selfcog.train.launch import find_port
 
@@ -78,49 +77,6 @@ def test_two_ranks_give_the_gradient_of_one(tiny_model_dir: Path, tmp_path: Path
     assert done.returncode == 0, done.stderr
     error = (torch.load(saved) - wanted).norm() / wanted.norm()
     assert error < 1e-5
-
-
-def test_two_ranks_train_like_one_and_one_goes_on(tiny_model_dir: Path, tmp_path: Path) -> None:
-    """24 rows, 23 a step: every other step is one example, and the second rank has none."""
-    sections = {
-        "train": {"global_batch_size": 23, "num_train_epochs": 3.0},
-        "output": {"eval_steps": 3, "save_total_limit": None},
-    }
-    done = subprocess.run(
-        command(2, tiny_model_dir, tmp_path / "two", **sections),
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    two = events_of(tmp_path / "two", "step")
-    assert [event["num_tokens"] for event in two][1] < 50  # one example, one busy rank
-    assert events_of(tmp_path / "two", "start")[0]["world_size"] == 2
-    events: list[Any] = []
-    config = make_config(**sections)
-    run_training(
-        tiny_model_dir, tmp_path / "one", config, dev_rows=make_rows(5, seed=9), events=events
-    )
-    one = [event.loss for event in events if isinstance(event, StepEvent)]
-    assert len(one) == 6
-    assert [event["loss"] for event in two] == pytest.approx(one, rel=1e-5)
-    metrics = [event["metrics"] for event in events_of(tmp_path / "two", "eval")]
-    assert metrics == [
-        pytest.approx(event["metrics"], rel=1e-5) for event in events_of(tmp_path / "one", "eval")
-    ]
-    # One rank goes on with what two ranks began.
-    events.clear()
-    run_training(
-        tiny_model_dir,
-        tmp_path / "two",
-        config,
-        dev_rows=make_rows(5, seed=9),
-        events=events,
-        resume_from=tmp_path / "two" / "checkpoint-3",
-    )
-    again = [event.loss for event in events if isinstance(event, StepEvent)]
-    assert again == pytest.approx(one[3:], rel=1e-5)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -10,9 +10,9 @@ from rank_jobs import assert_same_training, events, launch, run_job
 
 from selfcog.train.logs import read_log
 
-# 24 rows, 10 a step: every third step has 4 examples, so that ranks have one each, or none.
+# 24 rows, 23 a step: every other step is one example, and most ranks have none.
 SECTIONS: dict[str, Any] = {
-    "train": {"global_batch_size": 10, "max_steps": 6},
+    "train": {"global_batch_size": 23, "max_steps": 6},
     "output": {"eval_steps": 3, "save_total_limit": None, "logging_steps": 2},
 }
 
