@@ -57,7 +57,8 @@ def quick_commands(model: Path, broken: Path, folder: Path) -> list[Command]:
         Command(
             "llamafactory",
             "usage error",
-            (*CLI["llamafactory"], "train", *missing),
+            # Without a model it would complain of that instead.
+            (*CLI["llamafactory"], "train", "--model_name_or_path", str(model), *missing),
             fails=True,
         ),
     ]

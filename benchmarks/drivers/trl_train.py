@@ -29,6 +29,7 @@ def main() -> None:
     args = parser.parse_args()
 
     lines = args.rows.read_text(encoding="utf-8").splitlines()
+    rows = [split_answer(json.loads(line)["messages"]) for line in lines]
     changes: dict[str, Any] = {}
     model: Any = args.model
     if args.bfloat16:
@@ -54,12 +55,17 @@ def main() -> None:
             disable_tqdm=True,
             **changes,
         ),
-        train_dataset=Dataset.from_list([json.loads(line) for line in lines]),
+        train_dataset=Dataset.from_list(rows),
         peft_config=LoraConfig(
             task_type="CAUSAL_LM", r=args.rank, lora_alpha=args.alpha, target_modules="all-linear"
         ),
     )
     trainer.train()
+
+
+def split_answer(messages: list[dict[str, str]]) -> dict[str, list[dict[str, str]]]:
+    """The form of a row of which TRL trains the answer only; of ``messages`` it trains all."""
+    return {"prompt": messages[:-1], "completion": messages[-1:]}
 
 
 if __name__ == "__main__":
