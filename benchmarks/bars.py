@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from benchmarks.contestants import OURS
-from benchmarks.generation import DTYPES, EMBEDDED, series_name
+from benchmarks.generation import DTYPES, EMBEDDED, SPEED, series_name
 from benchmarks.parts import FLOOR
 from benchmarks.series import Series, Spread, best, ratio
 
-SPEED = "tokens_per_cpu_s"
 CHECKPOINTING = "checkpointing"
 
 

@@ -41,7 +41,7 @@ from selfcog.export.folder import (
     read_json,
     read_report,
 )
-from selfcog.export.patch import Merger, to_bytes
+from selfcog.export.patch import TORCH_NAMES, Merger, to_bytes
 from selfcog.export.shards import (
     ELEMENT_BYTES,
     FLOAT_NAMES,
@@ -256,7 +256,7 @@ def _plan(
 def _output_tensor(
     plan: AdapterPlan, name: str, source: StoredTensor, dtype: str, merger: Merger
 ) -> OutputTensor:
-    is_float = source.dtype in FLOAT_NAMES.values()
+    is_float = source.dtype in TORCH_NAMES
     code = FLOAT_NAMES[dtype] if dtype != "auto" and is_float else source.dtype
     patch = plan.patches.get(name)
     if patch is None and code == source.dtype:
@@ -285,10 +285,9 @@ def _merge_in_memory(
 
     sizes: Counter[str] = Counter()
     for tensor in tensors:
-        if tensor.dtype in FLOAT_NAMES.values():
+        if tensor.dtype in TORCH_NAMES:
             sizes[tensor.dtype] += tensor.num_bytes // ELEMENT_BYTES[tensor.dtype]
-    names = {code: name for name, code in FLOAT_NAMES.items()}
-    dtype = names[sizes.most_common(1)[0][0]]
+    dtype = TORCH_NAMES[sizes.most_common(1)[0][0]]
     model = load_model(
         base, torch_dtype=dtype, device="cpu", trust_remote_code=options.trust_remote_code
     )

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from selfcog.model.agreement import is_close
 from selfcog.model.sampling import Chooser, Sampling
 from selfcog.model.slots import Prefix, Segment, Slots, attention_by_slot
 
@@ -263,8 +264,4 @@ def _agrees(base: Any) -> bool:
             base(input_ids=torch.tensor([ids], device=base.device), use_cache=False).logits[0, -1]
             for ids in (first, second)
         ]
-    wanted_2V = torch.stack(wanted).float()
-    error = (found_2V.float() - wanted_2V).norm()
-    spread = (wanted_2V - wanted_2V.mean()).norm()
-    # As far as other kernels round another way; the tolerance of train/forward.py.
-    return bool(error <= (1e-4 if base.dtype == torch.float32 else 5e-2) * spread)
+    return is_close(found_2V, torch.stack(wanted), base.dtype)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from selfcog.errors import ModelError
+from selfcog.errors import ModelError, first_line
 from selfcog.model.locate import MODEL_CONFIG, check_weights, read_json
 from selfcog.model.quant import quantized_options
 from selfcog.startup import preload
@@ -98,7 +98,7 @@ def load_model(
         except (OSError, ValueError, KeyError, ImportError) as error:
             raise _explain(error, folder, "model", trust_remote_code) from error
         except RuntimeError as error:  # tensors of another shape than config.json says
-            raise ModelError(f"{folder} cannot be loaded: {_first_line(error)}") from error
+            raise ModelError(f"{folder} cannot be loaded: {first_line(error)}") from error
     missing = sorted(report["missing_keys"])
     if missing:
         raise ModelError(
@@ -164,11 +164,6 @@ def _check_folder(path: str | Path) -> Path:
     return folder
 
 
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
-
-
 def _explain(error: Exception, folder: Path, what: str, trusted: bool) -> ModelError:
     text = str(error)
     if "trust_remote_code" in text and not trusted:
@@ -178,7 +173,7 @@ def _explain(error: Exception, folder: Path, what: str, trusted: bool) -> ModelE
         )
     if isinstance(error, KeyError):
         return ModelError(f"the {what} in {folder} has no entry {error}; its files are incomplete")
-    return ModelError(f"the {what} in {folder} cannot be loaded: {_first_line(error)}")
+    return ModelError(f"the {what} in {folder} cannot be loaded: {first_line(error)}")
 
 
 @contextlib.contextmanager

@@ -19,6 +19,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from selfcog.model.agreement import refuse_unknown
+
 SLOTS = "selfcog_slots"
 # Slots grow by so many tokens, so that their contents are rarely copied.
 ROOM_STEP = 64
@@ -243,9 +245,7 @@ def slot_attention(
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
-    for name in ("softcap", "s_aux", "position_bias"):
-        if kwargs.get(name) is not None:
-            raise ValueError(f"attention with {name} cannot be computed by slot")
+    refuse_unknown(kwargs, "by slot")
     layer = module.layer_idx
     assert isinstance(layer, int), "every attention layer of transformers has its number"
     return slots.attend(layer, query, key, value, scaling), None

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from selfcog.model.agreement import refuse_unknown
 from selfcog.train.batches import MicroBatch
 from selfcog.train.causal import LEAST_TOKENS, causal_attention
 
@@ -50,9 +51,7 @@ def segment_attention(
         )
     if sliding_window is not None and max(segment_lengths) > sliding_window:
         raise ValueError(f"a conversation is longer than the sliding window of {sliding_window}")
-    for name in ("softcap", "s_aux", "position_bias"):
-        if kwargs.get(name) is not None:
-            raise ValueError(f"attention with {name} cannot be computed by segment")
+    refuse_unknown(kwargs, "by segment")
     on_cpu = query.device.type == "cpu"
     enable_gqa = query.shape[1] != key.shape[1]
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from selfcog.model.agreement import is_close
 from selfcog.train.attention import (
     AttentionMode,
     attention_arguments,
@@ -255,10 +256,7 @@ class _Probe:
         return separate and self._close(packed, alone)
 
     def _close(self, found: torch.Tensor, wanted: torch.Tensor, strictness: float = 1.0) -> bool:
-        tolerance = 1e-4 if self.forward.compute_dtype == torch.float32 else 5e-2
-        error = (found.float() - wanted.float()).norm()
-        spread = (wanted.float() - wanted.float().mean()).norm()
-        return bool(error <= tolerance / strictness * spread)
+        return is_close(found, wanted, self.forward.compute_dtype, strictness)
 
     def _logits(self, rows: list[TokenizedExample]) -> torch.Tensor:
         batch = collate_packed(rows).to(self.forward.model.device)

@@ -17,6 +17,8 @@ import torch
 from torch import nn
 from torch.distributed.tensor import DTensor
 
+from selfcog.train.frozen import is_frozen_linear, product_dtype
+
 
 class FusedLora:
     """The layers of a model whose LoRA is computed here, until ``restore``."""
@@ -41,9 +43,7 @@ def _is_plain_lora(module: Any) -> bool:
         return False
     base = module.get_base_layer()
     # In shards (train/sharding.py) the weight is whole again by the time it is used.
-    if type(base) is not nn.Linear or type(base.weight) not in (nn.Parameter, DTensor):
-        return False
-    if any(p.requires_grad for p in base.parameters()) or base._forward_hooks:
+    if not is_frozen_linear(base, (nn.Parameter, DTensor)):
         return False
     return len(module.lora_A) == 1 and all(_is_plain(module, name) for name in module.lora_A)
 
@@ -68,7 +68,7 @@ def _forward(layer: Any, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Te
     base = layer.get_base_layer()
     a, b = layer.lora_A[name].weight, layer.lora_B[name].weight
     kind = x.device.type
-    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+    dtype = product_dtype(kind, x.dtype)
     with torch.autocast(kind, enabled=False):
         scaling = layer.scaling[name]
         found: torch.Tensor = _LoraLinear.apply(x.to(dtype), base.weight, base.bias, a, b, scaling)

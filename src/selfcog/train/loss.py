@@ -17,6 +17,8 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from selfcog.train.frozen import is_frozen_linear, product_dtype
+
 # Logits of one chunk, in numbers: 128 MiB of float32 on a CPU, where larger chunks gain nothing;
 # 1 GiB on a GPU, whose large matrix products need many rows to be fast.
 CHUNK_LOGITS_CPU = 2**25
@@ -129,6 +131,8 @@ def _chunked(
 
 
 def num_logits(head: nn.Module, hidden_NH: torch.Tensor) -> int:
+    if isinstance(head, nn.Linear):  # without reading all of its weight
+        return head.out_features
     with torch.no_grad():
         return head(hidden_NH[:1]).shape[-1]
 
@@ -288,13 +292,9 @@ class _FrozenHead:
     @classmethod
     def of(cls, head: nn.Module | None, hidden_NH: torch.Tensor) -> _FrozenHead | None:
         """None for all other heads."""
-        if type(head) is not nn.Linear or type(head.weight) is not nn.Parameter:
+        if not isinstance(head, nn.Linear) or not is_frozen_linear(head):
             return None
-        if any(p.requires_grad for p in head.parameters()) or head._forward_hooks:
-            return None
-        kind = hidden_NH.device.type
-        is_cast = torch.is_autocast_enabled(kind)
-        dtype = torch.get_autocast_dtype(kind) if is_cast else head.weight.dtype
+        dtype = product_dtype(hidden_NH.device.type, head.weight.dtype)
         bias = None if head.bias is None else head.bias.detach().to(dtype)
         return cls(head.weight.detach().to(dtype), bias)
 
